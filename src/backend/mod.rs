@@ -1,0 +1,127 @@
+//! What makes, watches and destroys runtimes.
+//!
+//! A [`Backend`] belongs to one pool and makes runtimes that are all alike. Each runtime it makes is a
+//! [`Launched`]: two wires into its guest, a future that ends when the runtime does, and the [`Instance`] that
+//! checks and destroys it. The trait is object-safe and public, so that an application can bring its own:
+//! `examples/own_backend.rs` is a whole one.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::guest::Wire;
+use crate::model::{PoolName, RuntimeId};
+
+/// A future that owns what it works on.
+pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send + 'static>>;
+
+/// Makes the runtimes of one pool. All futures run on ostler's own thread and must not block it.
+pub trait Backend: Send + Sync + fmt::Debug {
+    /// The backend's name, for logs and status: `process`, `docker`, …
+    fn name(&self) -> &str;
+
+    /// Checks once, before the pool starts, that runtimes can be made at all. What it finds wrong stops the
+    /// start; what it merely does without, it logs.
+    fn prepare(&self) -> BoxFuture<Result<(), BackendError>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    /// Makes one runtime, up to the point where its guest can be spoken to.
+    ///
+    /// Cancel-safe, and must be: dropped at any await, it leaves nothing behind.
+    fn launch(&self, launch: Launch) -> BoxFuture<Result<Launched, BackendError>>;
+
+    /// Destroys what earlier, dead ostlers of the same name left behind, and answers how many. Called once
+    /// before the first launch and then now and again.
+    fn sweep(&self) -> BoxFuture<Result<u32, BackendError>> {
+        Box::pin(async { Ok(0) })
+    }
+
+    /// The pool has ended and all its runtimes are gone: remove what was shared between them.
+    fn close(&self) -> BoxFuture<Result<(), BackendError>> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+/// Which runtime to make.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// Of this pool.
+    pub pool: PoolName,
+    /// With this id.
+    pub runtime: RuntimeId,
+}
+
+/// A runtime whose guest can be spoken to.
+pub struct Launched {
+    /// Stays with the Runtime actor.
+    pub control: Arc<dyn Wire>,
+    /// Moves with the ticket.
+    pub data: Arc<dyn Wire>,
+    /// Ends when the runtime does, whoever ended it.
+    pub exit: BoxFuture<Exit>,
+    /// Checks and destroys it.
+    pub instance: Box<dyn Instance>,
+}
+
+impl fmt::Debug for Launched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Launched").field("instance", &self.instance).finish_non_exhaustive()
+    }
+}
+
+/// One runtime from the outside. Dropped without [`destroy`](Instance::destroy), it must still end what it
+/// stands for, as far as that can be done without waiting.
+pub trait Instance: Send + fmt::Debug {
+    /// How people and other tools know it: `pid 4711`, a container's id.
+    fn handle(&self) -> String;
+
+    /// After a reset the guest called done: looks from outside whether anything of the last lease is left.
+    fn verify(&self) -> BoxFuture<Result<(), Residue>>;
+
+    /// Ends it and removes everything of it; ready when nothing is left. Calls after the first are harmless.
+    fn destroy(&mut self) -> BoxFuture<Result<(), BackendError>>;
+}
+
+/// How a runtime ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exit {
+    /// For people: `exit status 1`, `signal 9`, `out of memory`.
+    pub cause: String,
+}
+
+/// What a reset left behind. The runtime is destroyed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not clean after reset: {what}")]
+pub struct Residue {
+    /// What was found, and where.
+    pub what: String,
+}
+
+/// Why a backend could not do its work.
+#[derive(Debug, thiserror::Error)]
+#[error("{step}")]
+pub struct BackendError {
+    /// What was being done, with the name of what it was done to.
+    pub step: String,
+    /// What went wrong.
+    #[source]
+    pub source: Option<Box<dyn StdError + Send + Sync>>,
+    /// Whether trying again later can help. A missing image can appear; a program that is not there under
+    /// `strict` cannot.
+    pub retryable: bool,
+}
+
+impl BackendError {
+    /// A failure that may pass.
+    pub fn passing(step: impl Into<String>, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self { step: step.into(), source: Some(source.into()), retryable: true }
+    }
+
+    /// A failure that stays until somebody changes something.
+    pub fn lasting(step: impl Into<String>) -> Self {
+        Self { step: step.into(), source: None, retryable: false }
+    }
+}

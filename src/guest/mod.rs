@@ -1,0 +1,8 @@
+//! Our side of the conversation with the guest.
+//!
+//! [`Wire`] is one way into a guest and [`Call`] one operation on it; `link` is the real wire, over a unix
+//! socket. On top of them stand the typed operations: [`exec`], [`files`] and [`archive`].
+
+mod wire;
+
+pub use wire::{Call, Refused, Wire, WireError};

@@ -1,0 +1,261 @@
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::Limits;
+
+/// Everything one pool is made from. The fields are the config file's keys, with its defaults and bounds;
+/// `config/demo.toml` documents each.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PoolSpec {
+    /// What makes the runtimes.
+    pub backend: BackendSpec,
+    /// Runtimes kept ready. Default 1; 0 to `max`.
+    pub min: usize,
+    /// Runtimes that may exist at once, in any state. Default 4; 1 to 100 000.
+    pub max: usize,
+    /// Further runtimes that leases may ask for when the pool is exhausted, each destroyed on return.
+    /// Default 0; 0 to 10 000.
+    pub overflow: usize,
+    /// Waiters that may queue before an acquire fails with `Overloaded`. Default 1024; 0 to 1 000 000.
+    pub queue: usize,
+    /// How long an acquire waits. Default 30 s; 1 ms to 1 h.
+    pub acquire_timeout: Duration,
+    /// What an acquire does when no runtime is ready. Default `wait`.
+    pub when_exhausted: Exhausted,
+    /// Leases a runtime serves before it is replaced. Default none; at least 1.
+    pub max_uses: Option<u64>,
+    /// Age at which a runtime is replaced, made shorter by up to a tenth at random so that they don't all go
+    /// at once. Default none; at least 1 s.
+    pub max_lifetime: Option<Duration>,
+    /// How long more runtimes than `min` may stay ready unneeded. Default 10 min; at least 100 ms.
+    pub idle_timeout: Option<Duration>,
+    /// A runtime ready for longer than this is pinged before it is leased. Default 1 s.
+    pub test_after_idle: Duration,
+    /// How a runtime is cleaned between leases. Default `wipe`.
+    pub reset: ResetPolicy,
+    /// Longest a reset may take before the runtime is destroyed. Default 5 s; 10 ms to 10 min.
+    pub reset_timeout: Duration,
+    /// Launches under way at once. Default 4; 1 to 256.
+    pub launch_parallelism: usize,
+    /// Longest from launch to leasable. Default 30 s; 10 ms to 1 h.
+    pub launch_timeout: Duration,
+    /// Longest a runtime's destruction may take before it is reported as a survivor. Default 10 s.
+    pub retire_timeout: Duration,
+    /// Health probes.
+    pub health: HealthSpec,
+    /// What happens after failures.
+    pub restart: RestartSpec,
+    /// Command run in each new runtime before it is leased; a status other than 0 is a failed launch.
+    pub warm_up: Vec<String>,
+    /// Host directory whose content each lease finds in its workspace. Read once, when the pool starts;
+    /// at most 64 MiB.
+    pub template: Option<PathBuf>,
+    /// Environment of every command, beside `PATH`, `HOME`, `LANG`.
+    pub env: BTreeMap<String, String>,
+    /// Timeout of a command that sets none. Default 60 s.
+    pub exec_timeout: Duration,
+    /// Bytes of each output stream kept by a command that sets no limit. Default 1 MiB.
+    pub output_limit: u64,
+    /// What each runtime may use.
+    pub limits: Limits,
+}
+
+impl Default for PoolSpec {
+    fn default() -> Self {
+        Self {
+            backend: BackendSpec::Process(ProcessSpec::default()),
+            min: 1,
+            max: 4,
+            overflow: 0,
+            queue: 1024,
+            acquire_timeout: Duration::from_secs(30),
+            when_exhausted: Exhausted::Wait,
+            max_uses: None,
+            max_lifetime: None,
+            idle_timeout: Some(Duration::from_secs(600)),
+            test_after_idle: Duration::from_secs(1),
+            reset: ResetPolicy::Wipe,
+            reset_timeout: Duration::from_secs(5),
+            launch_parallelism: 4,
+            launch_timeout: Duration::from_secs(30),
+            retire_timeout: Duration::from_secs(10),
+            health: HealthSpec::default(),
+            restart: RestartSpec::default(),
+            warm_up: Vec::new(),
+            template: None,
+            env: BTreeMap::new(),
+            exec_timeout: Duration::from_secs(60),
+            output_limit: 1 << 20,
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl PoolSpec {
+    /// Whether runtimes made from `other` can serve where this spec is asked for: everything that shapes the
+    /// runtime itself is the same, whatever the pool's size and timing.
+    #[must_use]
+    pub fn makes_the_same_as(&self, other: &Self) -> bool {
+        self.backend == other.backend
+            && self.warm_up == other.warm_up
+            && self.template == other.template
+            && self.env == other.env
+            && self.limits == other.limits
+            && self.reset == other.reset
+    }
+}
+
+/// What an acquire does when no runtime is ready.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Exhausted {
+    /// Wait in the queue, up to the timeout.
+    #[default]
+    Wait,
+    /// Fail at once, with an estimate of when to try again.
+    Fail,
+    /// Get a runtime beyond `max`, up to `overflow` of them; wait when those are out too.
+    Overflow,
+}
+
+/// How a runtime is cleaned between leases.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ResetPolicy {
+    /// Not at all: the next lease finds what the last one left.
+    None,
+    /// All processes killed, every writable place wiped, verified from outside.
+    #[default]
+    Wipe,
+}
+
+/// Health probes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct HealthSpec {
+    /// Between two probes of one runtime, with up to a tenth of jitter. Default 5 s; 10 ms to 1 h.
+    pub interval: Duration,
+    /// Longest a probe may take. Default 2 s; 1 ms to 10 min.
+    pub timeout: Duration,
+    /// Failed probes in a row that make a runtime unhealthy. Default 2; 1 to 100.
+    pub retries: u32,
+}
+
+impl Default for HealthSpec {
+    fn default() -> Self {
+        Self { interval: Duration::from_secs(5), timeout: Duration::from_secs(2), retries: 2 }
+    }
+}
+
+/// What happens after failures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct RestartSpec {
+    /// Launches caused by failure that a window may hold before the pool is degraded. Default 10.
+    pub intensity: u32,
+    /// The window. Default 1 min.
+    pub window: Duration,
+    /// First pause after a failed launch; doubles with each further one, with jitter in [½, 1]. Default 200 ms.
+    pub backoff: Duration,
+    /// Longest pause. Default 30 s.
+    pub backoff_cap: Duration,
+}
+
+impl Default for RestartSpec {
+    fn default() -> Self {
+        Self {
+            intensity: 10,
+            window: Duration::from_secs(60),
+            backoff: Duration::from_millis(200),
+            backoff_cap: Duration::from_secs(30),
+        }
+    }
+}
+
+/// What makes a pool's runtimes, with the settings only it has.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum BackendSpec {
+    /// Sandboxed process trees on this host.
+    Process(ProcessSpec),
+    /// Nothing real: scripted and seeded, for tests.
+    Fake(FakeSpec),
+    /// The application's own, handed to the builder under the pool's name.
+    Custom,
+}
+
+/// Settings of the `process` backend.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ProcessSpec {
+    /// How far the runtime is kept apart from the host. Default `auto`.
+    pub isolation: IsolationLevel,
+    /// Which network it sees. Default `none`.
+    pub network: NetworkAccess,
+    /// Host paths shown read-only inside, at the same place. Default: the system's program directories.
+    pub read_only: Vec<PathBuf>,
+    /// Size of the workspace. Default 256 MiB.
+    pub workspace_size: u64,
+    /// Size of `/tmp` and of `/dev/shm`, each. Default 64 MiB.
+    pub tmp_size: u64,
+    /// The host's user and group the runtimes run as when ostler runs as root. Default 65534.
+    pub user: u32,
+}
+
+impl Default for ProcessSpec {
+    fn default() -> Self {
+        Self {
+            isolation: IsolationLevel::Auto,
+            network: NetworkAccess::None,
+            read_only: ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"]
+                .map(PathBuf::from)
+                .into(),
+            workspace_size: 256 << 20,
+            tmp_size: 64 << 20,
+            user: 65534,
+        }
+    }
+}
+
+/// How far a sandboxed process is kept apart from the host.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IsolationLevel {
+    /// The strongest this host allows; what is missing is logged.
+    #[default]
+    Auto,
+    /// All of it, or the pool does not start.
+    Strict,
+    /// No namespaces.
+    Basic,
+}
+
+/// Which network a runtime sees.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NetworkAccess {
+    /// Loopback of its own.
+    #[default]
+    None,
+    /// The host's.
+    Host,
+}
+
+/// Settings of the `fake` backend. Rates are per call, from 0 to 1.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct FakeSpec {
+    /// Seed of all its choices.
+    pub seed: u64,
+    /// How long a launch takes.
+    pub launch: Duration,
+    /// How long a reset takes.
+    pub reset: Duration,
+    /// Launches that fail.
+    pub launch_failures: f64,
+    /// Resets that fail.
+    pub reset_failures: f64,
+    /// Probes that are never answered.
+    pub hangs: f64,
+    /// Runtimes that end by themselves, per probe.
+    pub exits: f64,
+}

@@ -1,0 +1,36 @@
+//! What the host and the guest say to each other: versioned, length-prefixed frames over any duplex byte
+//! stream. Standard library only, because the guest program is built from these same files.
+//!
+//! ```text
+//! frame   = length:u32  kind:u8  zero:u8*3  op:u64  payload[length]      little-endian
+//! host    = Hello · Ping · Exec · Read · Write · List · Stat · Remove · MakeDir · Link · Reset · Shutdown
+//!           then, about a running operation: Input · InputEnd · Credit · Signal · Cancel
+//! guest   = Data* then exactly one of Done · Failed;  Credit while it takes input
+//! ```
+//!
+//! Many operations run at once over one stream, told apart by `op`, which the host counts up and never
+//! reuses on one stream. Each direction of each operation has a window: the sender stops when it has sent
+//! [`WINDOW`] bytes of `Data` or `Input` that the receiver has not credited back, so a slow reader of one
+//! operation holds up neither the others nor memory.
+//!
+//! Both ends treat the other as hostile: a frame that is too long, unknown, or does not parse ends the
+//! stream with an error and never a panic.
+
+mod codec;
+mod frame;
+mod message;
+mod setup;
+
+pub use codec::{Decoder, Encoder, Malformed};
+pub use frame::{Frame, FrameBuffer, HEADER, Kind, MAX_PAYLOAD, encode_frame};
+pub use message::{
+    Done, Entry, ExecRequest, Exited, FileKind, Hello, Input, List, Path, Read, Refusal, RefusalKind, Remove,
+    Reply, Request, Reset, Stat, Stream, Vitals, Welcome, Write,
+};
+pub use setup::{CgroupPlan, Isolation, Missing, Mount, Network, Setup, SetupReport};
+
+/// The version both ends must share. Raised by any change to the frames or messages.
+pub const VERSION: u32 = 1;
+
+/// Bytes of `Data` or `Input` one operation may have outstanding in one direction.
+pub const WINDOW: u32 = 1 << 20;

@@ -52,6 +52,8 @@ pub enum Event {
     Reconfigured(Box<PoolSpec>),
     /// End: no new leases, everything retired as it comes free.
     Drain,
+    /// End now: leased runtimes and those being cleaned go too.
+    DrainNow,
 }
 
 /// How a lease left its runtime.

@@ -118,6 +118,12 @@ impl Ledger {
         self.slots.iter().map(|(id, slot)| (*id, slot))
     }
 
+    /// Where a runtime stands; `None` when it is gone or never was.
+    #[must_use]
+    pub fn state(&self, id: RuntimeId) -> Option<State> {
+        self.get(id).map(Slot::state)
+    }
+
     /// Runtimes in a state, overflow ones included.
     #[must_use]
     pub fn count(&self, state: State) -> usize {

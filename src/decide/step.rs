@@ -136,7 +136,8 @@ impl Decider {
             Event::Gone(id) => self.ledger.transition(id, State::Gone)?,
             Event::OverflowWanted => self.overflow_wanted += 1,
             Event::Reconfigured(spec) => self.reconfigure(now, *spec),
-            Event::Drain => self.drain(commands)?,
+            Event::Drain => self.drain(State::is_arriving, commands)?,
+            Event::DrainNow => self.drain(|state| state != State::Retiring, commands)?,
         }
         Ok(())
     }
@@ -319,15 +320,19 @@ impl Decider {
         self.spec = spec;
     }
 
-    fn drain(&mut self, commands: &mut Vec<Command>) -> Result<(), Illegal> {
-        if self.phase != Phase::Serving {
-            return Ok(());
+    /// Closes the pool and retires at once those in a state that `at_once` picks; the others go as they come free.
+    fn drain(
+        &mut self,
+        at_once: impl Fn(State) -> bool,
+        commands: &mut Vec<Command>,
+    ) -> Result<(), Illegal> {
+        if self.phase == Phase::Serving {
+            self.phase = Phase::Draining;
+            commands.push(Command::Close);
         }
-        self.phase = Phase::Draining;
-        commands.push(Command::Close);
-        let arriving: Vec<_> =
-            self.ledger.iter().filter(|(_, slot)| slot.state.is_arriving()).map(|(id, _)| id).collect();
-        for id in arriving {
+        let going: Vec<_> =
+            self.ledger.iter().filter(|(_, slot)| at_once(slot.state)).map(|(id, _)| id).collect();
+        for id in going {
             self.retire(id, Reason::Drained, commands)?;
         }
         Ok(())

@@ -2,6 +2,7 @@
 //! it and replaces it.
 
 pub mod backend;
+pub mod config;
 pub mod guest;
 pub mod model;
 pub mod protocol;

@@ -2,7 +2,21 @@
 //! it and replaces it.
 
 pub mod backend;
+pub mod config;
 pub mod decide;
 pub mod guest;
 pub mod model;
+pub mod observe;
 pub mod protocol;
+
+mod actor;
+mod handoff;
+mod pool;
+
+pub use config::{Config, ConfigError};
+pub use guest::{Chunk, DirEntry, Exec, ExecStream, Metadata, Output, Signal};
+pub use model::{Epoch, Exhausted, PoolName, PoolSpec, Reason, RuntimeId, State};
+pub use observe::{Change, PoolEvent, Snapshot, Status};
+pub use pool::{
+    BlockingEvents, Builder, Error, ErrorKind, Events, Lease, LeaseRequest, Ostler, Phase, Pool, Reloaded, blocking,
+};

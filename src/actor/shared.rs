@@ -2,6 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::clock::{Clock, millis};
@@ -49,7 +50,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<Clock>,
     pub(crate) log: slog::Logger,
     /// Where timers and streams live for callers that have no tokio runtime of their own.
-    pub(crate) runtime: tokio::runtime::Handle,
+    pub(crate) runtime: Handle,
     settings: watch::Sender<Arc<Settings>>,
     overflow_wanted: Box<dyn Fn() + Send + Sync>,
 }
@@ -62,9 +63,15 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    pub(super) fn new(spec: PoolSpec) -> Arc<Self> {
-        let defaults = Arc::new(Defaults::from_spec(&spec));
-        Arc::new(Self { spec, defaults })
+    fn new(spec: PoolSpec, home: &Handle) -> Arc<Self> {
+        let mut defaults = Defaults {
+            timeout: spec.exec_timeout,
+            output_limit: spec.output_limit,
+            home: Some(home.clone()),
+            ..Defaults::default()
+        };
+        defaults.env.extend(spec.env.iter().map(|(name, value)| (name.into(), value.into())));
+        Arc::new(Self { spec, defaults: Arc::new(defaults) })
     }
 }
 
@@ -115,6 +122,7 @@ impl Shared {
     ) -> Arc<Self> {
         let knobs = Knobs::default();
         knobs.set(&spec);
+        let runtime = Handle::current();
         let hooks = Hooks { on_return: calls.returned, on_low: calls.low };
         Arc::new(Self {
             name,
@@ -124,8 +132,8 @@ impl Shared {
             knobs,
             clock,
             log,
-            runtime: tokio::runtime::Handle::current(),
-            settings: watch::Sender::new(Settings::new(spec)),
+            settings: watch::Sender::new(Settings::new(spec, &runtime)),
+            runtime,
             overflow_wanted: calls.overflow_wanted,
         })
     }
@@ -137,7 +145,7 @@ impl Shared {
     pub(super) fn set_spec(&self, spec: PoolSpec) {
         self.knobs.set(&spec);
         self.handoff.set_queue_limit(spec.queue);
-        self.settings.send_replace(Settings::new(spec));
+        self.settings.send_replace(Settings::new(spec, &self.runtime));
     }
 
     /// A waiter may have a runtime beyond `max`.

@@ -14,7 +14,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::guest::Wire;
-use crate::model::{PoolName, RuntimeId};
+use crate::config::Config;
+use crate::model::{BackendSpec, PoolName, PoolSpec, RuntimeId};
 
 /// A future that owns what it works on.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send + 'static>>;
@@ -44,6 +45,22 @@ pub trait Backend: Send + Sync + fmt::Debug {
     /// The pool has ended and all its runtimes are gone: remove what was shared between them.
     fn close(&self) -> BoxFuture<Result<(), BackendError>> {
         Box::pin(async { Ok(()) })
+    }
+}
+
+/// The backend that a pool's settings name.
+///
+/// # Errors
+/// When they name one that the application must bring.
+pub(crate) fn build(
+    _config: &Config,
+    spec: &PoolSpec,
+    _log: &slog::Logger,
+) -> Result<Arc<dyn Backend>, BackendError> {
+    match &spec.backend {
+        BackendSpec::Process(_) => Err(BackendError::lasting("later")),
+        BackendSpec::Fake(fake) => Ok(Arc::new(fake::Fake::new(fake))),
+        BackendSpec::Custom => Err(BackendError::lasting("backend = \"custom\" needs Builder::backend")),
     }
 }
 

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::lease::Lease;
 use super::{Error, ErrorKind, LeaseRequest, timer};
 use crate::actor::{Drain, Inspect, Reconfigure, Resource, Shared, Supervisor};
+use crate::config::Config;
 use crate::guest::Session;
 use crate::handoff::{TakeError, Taken};
 use crate::model::{Exhausted, PoolName, PoolSpec};
@@ -102,7 +103,7 @@ impl Pool {
     /// [`ErrorKind::Config`] when `max` is 0 or `min` is above it, [`ErrorKind::Closed`] after a shutdown.
     pub async fn resize(&self, min: usize, max: usize) -> Result<(), Error> {
         let spec = PoolSpec { min, max, ..self.shared.settings().spec.clone() };
-        crate::config::validate_pool(self.name(), &spec)?;
+        Config::validate_pool(self.name(), &spec)?;
         self.tell(Reconfigure { pool: self.name().clone(), spec, made_by: None }, "resize").await?;
         // The snapshot is answered after it.
         self.snapshot().await.map(|_| ())

@@ -38,12 +38,13 @@ pub(super) async fn contain<F: Future>(future: F) -> Result<F::Output, Panicked>
 
 /// Starts an actor on the current arbiter. The future ends when the actor is no more: with `None` when it
 /// stopped, with the panic when it died of one. `actix::Supervisor` does not notice a panic; this does.
-pub(super) fn start_monitored<A>(
-    actor: impl FnOnce(&Addr<A>) -> A,
+pub(super) fn start_monitored<A, F>(
+    actor: F,
     mailbox: usize,
-) -> (Addr<A>, impl Future<Output = Option<Panicked>>)
+) -> (Addr<A>, impl Future<Output = Option<Panicked>> + use<A, F>)
 where
     A: Actor<Context = Context<A>>,
+    F: FnOnce(&Addr<A>) -> A,
 {
     let mut context = Context::new();
     context.set_mailbox_capacity(mailbox);

@@ -25,7 +25,6 @@ mod shared;
 mod supervisor;
 mod tree;
 
-pub(crate) use clock::millis;
 pub(crate) use metrics::Subscriber;
 pub(crate) use shared::{Resource, Shared};
 pub(crate) use supervisor::{Drain, DrainNow, Inspect, MadeBy, OpenPool, Reconfigure, Supervisor};

@@ -102,8 +102,8 @@ impl Tree {
 /// Starts everything; the three watchers on `watch`, or here.
 fn plant(watch: Option<&Arbiter>, seed: u64, log: slog::Logger) -> Tree {
     let clock = Arc::new(Clock::start());
-    let (supervisor, ended) =
-        start_monitored(|_| Supervisor::new(Arc::clone(&clock), seed, log.clone()), MAILBOX);
+    let actor = Supervisor::new(Arc::clone(&clock), seed, log.clone());
+    let (supervisor, ended) = start_monitored(move |_: &Addr<Supervisor>| actor, MAILBOX);
     let death_log = log.clone();
     actix_rt::spawn(async move {
         if let Some(panicked) = ended.await {

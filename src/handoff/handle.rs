@@ -90,8 +90,9 @@ impl<R> Handoff<R> {
     }
 
     /// Calls `on_low` when a take leaves fewer than `mark` ready. Default 0: when somebody has to wait.
-    pub fn set_low_mark(&self, mark: usize) {
-        self.0.tally.set_low_mark(i64::try_from(mark).unwrap_or(i64::MAX));
+    pub fn set_low_mark(&self, mark: Option<usize>) {
+        let mark = mark.map_or(i64::MIN, |mark| i64::try_from(mark).unwrap_or(i64::MAX));
+        self.0.tally.set_low_mark(mark);
     }
 
     /// Has `on_low` called once more, from the next take that leaves the stock low. Rearm first and look at the

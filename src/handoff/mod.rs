@@ -41,6 +41,7 @@
 
 mod exchange;
 mod handle;
+mod place;
 mod sync;
 mod take;
 mod taken;

@@ -5,7 +5,8 @@ use std::task::{Context, Poll, Waker, ready};
 use tokio::task::coop;
 
 use super::Taken;
-use super::exchange::{Attempt, Exchange, Standing};
+use super::place::Closed;
+use super::exchange::{Attempt, Exchange, Standing, TakerPlace};
 
 /// Why a take failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,7 +28,7 @@ pub enum TakeError {
 pub struct Take<'a, R> {
     exchange: &'a Exchange<R>,
     /// Among the waiters.
-    place: Option<usize>,
+    place: Option<TakerPlace<R>>,
 }
 
 impl<'a, R> Take<'a, R> {
@@ -52,27 +53,28 @@ impl<R> Future for Take<'_, R> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        let Some(place) = this.place else {
+        let Some(place) = &this.place else {
             let budget = ready!(coop::poll_proceed(cx));
             let attempt = ready!(this.attempt(cx.waker(), Standing::New));
             budget.made_progress();
             return Poll::Ready(attempt);
         };
-        let turn = ready!(this.exchange.look(place, cx.waker()));
+        let turn = ready!(place.look(cx.waker()));
         this.place = None;
         match turn {
-            Ok(ticket) if ticket.is_condemned() => {
-                this.exchange.return_to_owner(ticket);
+            Ok(taken) if taken.is_condemned() => {
+                this.exchange.return_to_owner(taken.withdraw());
                 this.attempt(cx.waker(), Standing::Next)
             }
-            turn => Poll::Ready(turn.map(Taken::new)),
+            Ok(taken) => Poll::Ready(Ok(taken)),
+            Err(Closed) => Poll::Ready(Err(TakeError::Closed)),
         }
     }
 }
 
 impl<R> Drop for Take<'_, R> {
     fn drop(&mut self) {
-        if let Some(place) = self.place {
+        if let Some(place) = &self.place {
             self.exchange.leave(place);
         }
     }

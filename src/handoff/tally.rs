@@ -86,7 +86,7 @@ impl Tally {
         if left < self.low_water.load(Ordering::Relaxed) {
             self.low_water.fetch_min(left, Ordering::Relaxed);
         }
-        (left < self.low_mark.load(Ordering::Relaxed) || left < 0) && self.disarm(left)
+        left < self.low_mark.load(Ordering::Relaxed) && self.disarm(left)
     }
 
     /// The plain load first: while nobody arms it again, low stock costs no write.

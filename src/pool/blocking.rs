@@ -16,6 +16,7 @@
 //! ```
 
 use std::future::Future;
+use std::ops::RangeBounds;
 use std::path::Path;
 use std::time::Duration;
 
@@ -184,8 +185,12 @@ impl Lease {
     ///
     /// # Errors
     /// As there.
-    pub fn read_range(&self, path: impl AsRef<Path>, offset: u64, length: u64) -> Result<Vec<u8>, Error> {
-        self.wait(self.inner.read_range(path, offset, length))
+    pub fn read_range(
+        &self,
+        path: impl AsRef<Path>,
+        range: impl RangeBounds<u64>,
+    ) -> Result<Vec<u8>, Error> {
+        self.wait(self.inner.read_range(path, range))
     }
 
     /// As [`Lease::write`](crate::Lease::write).

@@ -1,5 +1,6 @@
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::backend::BackendError;
@@ -58,7 +59,7 @@ pub enum ErrorKind {
     /// work. Retryable, if the operation may be done twice.
     Lost(WireError),
     /// The caller's own reader or writer failed. Final.
-    Io(std::io::Error),
+    Io(Arc<std::io::Error>),
     /// Shutdown or drain ended with these still there. Final.
     Survivors(Vec<String>),
 }
@@ -95,6 +96,7 @@ impl Error {
     pub(crate) fn from_wire(operation: &'static str, error: WireError) -> Self {
         let kind = match error {
             WireError::Ended => ErrorKind::Ended,
+            WireError::Caller(error) => ErrorKind::Io(error),
             error if error.is_unknown() => ErrorKind::Lost(error),
             error => ErrorKind::Refused(error),
         };
@@ -161,7 +163,16 @@ impl Error {
     /// Whether a file, directory or program was not there.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
-        matches!(&self.0.kind, ErrorKind::Refused(WireError::Refused(refused)) if refused.0.kind == RefusalKind::NotFound)
+        self.refusal() == Some(RefusalKind::NotFound)
+    }
+
+    /// The class of the guest's refusal, when it is one.
+    #[must_use]
+    pub fn refusal(&self) -> Option<RefusalKind> {
+        match &self.0.kind {
+            ErrorKind::Refused(error) => error.refusal(),
+            _ => None,
+        }
     }
 }
 
@@ -217,7 +228,7 @@ impl StdError for Error {
             ErrorKind::Config(error) => Some(error),
             ErrorKind::Start(error) => Some(error.as_ref()),
             ErrorKind::Refused(error) | ErrorKind::Lost(error) => Some(error),
-            ErrorKind::Io(error) => Some(error),
+            ErrorKind::Io(error) => Some(error.as_ref()),
             _ => None,
         }
     }

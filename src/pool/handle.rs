@@ -1,5 +1,5 @@
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::{Error, ErrorKind, LeaseRequest, timer};
 use crate::actor::{Drain, Inspect, Reconfigure, Resource, Shared, Supervisor};
 use crate::config::Config;
 use crate::guest::Session;
-use crate::handoff::{TakeError, Taken};
+use crate::handoff::{Take, TakeError, Taken};
 use crate::model::{Exhausted, PoolName, PoolSpec};
 use crate::observe::{Snapshot, Status, count};
 
@@ -57,10 +57,10 @@ impl Pool {
     pub async fn acquire_with(&self, request: LeaseRequest) -> Result<Lease, Error> {
         let mut deadline = None;
         loop {
-            tokio::task::coop::consume_budget().await;
-            let taken = match self.shared.handoff.try_take() {
-                Some(taken) => taken,
-                None => self.wait(&request, &mut deadline).await?,
+            let mut take = pin!(self.shared.handoff.take());
+            let taken = match std::future::poll_fn(|cx| Poll::Ready(take.as_mut().poll(cx))).await {
+                Poll::Ready(taken) => taken.map_err(|error| self.refused(error))?,
+                Poll::Pending => self.wait(take, &request, &mut deadline).await?,
             };
             if !self.shared.knobs.needs_test(taken.idle()) || self.answers(&taken).await {
                 count(&self.shared.board.leases);
@@ -144,51 +144,50 @@ impl Pool {
         }
     }
 
+    /// Goes on with a take that did not get its runtime at once.
     async fn wait(
         &self,
+        take: Pin<&mut Take<'_, Resource>>,
         request: &LeaseRequest,
         deadline: &mut Option<(Instant, Duration)>,
     ) -> Result<Taken<Resource>, Error> {
         let settings = self.shared.settings();
-        let exhausted = request.when_exhausted.unwrap_or(settings.spec.when_exhausted);
-        if exhausted == Exhausted::Fail {
-            count(&self.shared.board.exhausted);
-            return Err(self.error("acquire", ErrorKind::Exhausted { retry_after: self.retry_after() }));
+        match request.when_exhausted.unwrap_or(settings.spec.when_exhausted) {
+            Exhausted::Wait => {}
+            Exhausted::Overflow => self.shared.want_overflow(),
+            Exhausted::Fail => {
+                count(&self.shared.board.exhausted);
+                return Err(self.error("acquire", ErrorKind::Exhausted { retry_after: self.retry_after() }));
+            }
         }
         let started = Instant::now();
         let (deadline, timeout) = *deadline.get_or_insert_with(|| {
             let timeout = request.timeout.unwrap_or(settings.spec.acquire_timeout);
             (started + timeout, timeout)
         });
-        let mut take = pin!(self.shared.handoff.take());
-        let first = std::future::poll_fn(|cx| Poll::Ready(take.as_mut().poll(cx))).await;
-        let taken = match first {
-            Poll::Ready(taken) => taken,
-            Poll::Pending => {
-                if exhausted == Exhausted::Overflow {
-                    self.shared.want_overflow();
-                }
-                match timer::by(&self.shared.runtime, deadline, take).await {
-                    Some(taken) => taken,
-                    None => {
-                        count(&self.shared.board.timeouts);
-                        return Err(self.timed_out("acquire", timeout));
-                    }
-                }
-            }
-        };
-        match taken {
-            Ok(taken) => {
+        match timer::by(&self.shared.runtime, deadline, take).await {
+            Some(Ok(taken)) => {
                 count(&self.shared.board.cold);
-                self.shared.board.wait.record(Instant::now().saturating_duration_since(started));
+                self.shared.board.wait.record(started.elapsed());
                 Ok(taken)
             }
-            Err(TakeError::Overloaded { waiters }) => {
-                count(&self.shared.board.overloaded);
-                Err(self.error("acquire", ErrorKind::Overloaded { waiters }))
+            Some(Err(error)) => Err(self.refused(error)),
+            None => {
+                count(&self.shared.board.timeouts);
+                Err(self.timed_out("acquire", timeout))
             }
-            Err(TakeError::Closed) => Err(self.error("acquire", ErrorKind::Closed)),
         }
+    }
+
+    fn refused(&self, error: TakeError) -> Error {
+        let kind = match error {
+            TakeError::Overloaded { waiters } => {
+                count(&self.shared.board.overloaded);
+                ErrorKind::Overloaded { waiters }
+            }
+            TakeError::Closed => ErrorKind::Closed,
+        };
+        self.error("acquire", kind)
     }
 
     /// Whether a runtime that has lain idle still answers.

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::ops::RangeBounds;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -98,12 +99,16 @@ impl Lease {
         self.told("read", self.session().read(path).await)
     }
 
-    /// Reads at most `length` bytes from `offset` on; fewer where the file ends.
+    /// Reads a part of a file, by byte offsets. Beyond its end there is nothing.
     ///
     /// # Errors
     /// As [`read`](Self::read).
-    pub async fn read_range(&self, path: impl AsRef<Path>, offset: u64, length: u64) -> Result<Vec<u8>, Error> {
-        self.told("read", self.session().read_range(path, offset, length).await)
+    pub async fn read_range(
+        &self,
+        path: impl AsRef<Path>,
+        range: impl RangeBounds<u64>,
+    ) -> Result<Vec<u8>, Error> {
+        self.told("read", self.session().read_range(path, range).await)
     }
 
     /// Reads a file of any size into `writer`; answers how many bytes.
@@ -126,17 +131,29 @@ impl Lease {
         self.told("write", self.session().write(path, content.as_ref()).await)
     }
 
-    /// Writes a file of any size from `reader`, with the given permission bits; answers how many bytes.
+    /// As [`write`](Self::write), with permission bits; without, they are 0644.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub async fn write_mode(
+        &self,
+        path: impl AsRef<Path>,
+        content: impl AsRef<[u8]>,
+        mode: u32,
+    ) -> Result<(), Error> {
+        self.told("write", self.session().write_mode(path, content, mode).await)
+    }
+
+    /// Writes a file of any size from `reader`; answers how many bytes.
     ///
     /// # Errors
     /// As [`write`](Self::write); [`Io`](super::ErrorKind::Io) when the reader fails.
     pub async fn write_from(
         &self,
         path: impl AsRef<Path>,
-        mode: u32,
         reader: impl AsyncRead + Unpin,
     ) -> Result<u64, Error> {
-        self.told("write", self.session().write_from(path, mode, reader).await)
+        self.told("write", self.session().write_from(path, reader).await)
     }
 
     /// Lists a directory, sorted by name.
@@ -185,6 +202,14 @@ impl Lease {
     /// [`Refused`](super::ErrorKind::Refused) when a file is in the way.
     pub async fn make_dir(&self, path: impl AsRef<Path>) -> Result<(), Error> {
         self.told("make_dir", self.session().make_dir(path).await)
+    }
+
+    /// Makes a symbolic link that says `target`, replacing a file or link that is in the way.
+    ///
+    /// # Errors
+    /// [`Refused`](super::ErrorKind::Refused) when a directory is in the way.
+    pub async fn symlink(&self, target: impl AsRef<Path>, link: impl AsRef<Path>) -> Result<(), Error> {
+        self.told("symlink", self.session().symlink(target, link).await)
     }
 
     /// Unpacks a tar stream below a directory, in bounded memory whatever its size.

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
 use crate::backend::{BackendError, BoxFuture, Residue};
-use crate::guest::{Defaults, Exec, Session, Wire};
+use crate::guest::{Defaults, Exec, Output, Session, Wire};
 use crate::model::{Epoch, PoolSpec, ResetPolicy};
 
 /// What a pool's runtimes are made after.
@@ -58,7 +58,7 @@ pub(super) async fn warm_up(control: Arc<dyn Wire>, blueprint: Arc<Blueprint>) -
                 .await
                 .map_err(|error| format!("warm_up: {}", causes(&error)))?;
             if !output.success() {
-                return Err(format!("warm_up: {program} ended with {}", output.describe()));
+                return Err(format!("warm_up: {program} ended with {}", how(&output)));
             }
         }
         Ok(())
@@ -87,6 +87,20 @@ pub(super) async fn reset(
     match timeout(limit, work).await {
         Ok(result) => result.map(|()| started.elapsed()),
         Err(_) => Err(format!("not done within {limit:?}")),
+    }
+}
+
+fn how(output: &Output) -> String {
+    let status = match (output.code, output.signal) {
+        _ if output.timed_out => "its timeout".to_owned(),
+        (Some(code), _) => format!("status {code}"),
+        (None, Some(signal)) => format!("signal {signal}"),
+        (None, None) => "no status".to_owned(),
+    };
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    match stderr.trim().lines().last() {
+        Some(line) => format!("{status}: {line}"),
+        None => status,
     }
 }
 

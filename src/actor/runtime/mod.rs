@@ -9,7 +9,7 @@ mod messages;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, Recipient};
+use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message, Recipient};
 use slog::{debug, warn};
 use tokio::sync::oneshot;
 

@@ -49,7 +49,7 @@ impl Supervisor {
     }
 
     /// Feeds one event to a pool, carries out what it decides, and feeds back what comes of that at once.
-    fn feed(&mut self, context: &Context<Self>, name: &PoolName, event: Event) {
+    fn feed(&mut self, context: &mut Context<Self>, name: &PoolName, event: Event) {
         let now = self.clock.now();
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
@@ -71,7 +71,7 @@ impl Supervisor {
 
     fn carry_out(
         &mut self,
-        context: &Context<Self>,
+        context: &mut Context<Self>,
         name: &PoolName,
         now: Moment,
         command: Command,
@@ -143,7 +143,7 @@ impl Supervisor {
         }
     }
 
-    fn launch(&mut self, context: &Context<Self>, name: &PoolName, id: RuntimeId, now: Moment) {
+    fn launch(&mut self, context: &mut Context<Self>, name: &PoolName, id: RuntimeId, now: Moment) {
         let Some(pool) = self.pools.get_mut(name) else { return };
         let log = pool.log.new(o!("runtime" => id.to_string()));
         let reports = context.address().recipient();

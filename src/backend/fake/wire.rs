@@ -76,6 +76,10 @@ impl Wire for FakeWire {
         self.open.store(false, Ordering::Release);
     }
 
+    fn taint(&self) {
+        self.tainted.store(true, Ordering::Release);
+    }
+
     fn is_tainted(&self) -> bool {
         self.tainted.load(Ordering::Acquire)
     }

@@ -1,16 +1,13 @@
 //! A lease's typed operations, against a guest that keeps to the protocol to the letter.
 
-#[path = "support/scripted_guest.rs"]
-mod scripted_guest;
-
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::scripted::ScriptedGuest;
 use bytes::Bytes;
 use ostler::guest::{Chunk, Defaults, Exec, Link, RefusalKind, Session, Signal, Wire, WireError};
 use ostler::model::Epoch;
 use ostler::protocol::WINDOW;
-use scripted_guest::ScriptedGuest;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const EPOCH: Epoch = Epoch(7);

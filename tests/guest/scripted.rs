@@ -1,7 +1,7 @@
 //! A guest made of a thread and a map of files. It keeps to the protocol to the letter and panics when the
 //! host does not; what it saw is in its [`Seen`].
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex};
@@ -14,20 +14,22 @@ use ostler::protocol::{
 
 /// What the host did.
 #[derive(Clone, Debug, Default)]
-pub struct Seen {
-    pub requests: u64,
-    pub cancels: u64,
-    pub signals: Vec<u32>,
+pub(crate) struct Seen {
+    pub(crate) requests: u64,
+    /// Bytes of data sent about anything.
+    pub(crate) sent: u64,
+    pub(crate) cancels: u64,
+    pub(crate) signals: Vec<u32>,
     /// Operations that neither ended nor were cancelled.
-    pub open: usize,
-    pub files: BTreeMap<Vec<u8>, (u32, Vec<u8>)>,
-    pub links: BTreeMap<Vec<u8>, Vec<u8>>,
-    pub directories: BTreeMap<Vec<u8>, u32>,
-    pub last_exec: Option<ExecRequest>,
+    pub(crate) open: usize,
+    pub(crate) files: BTreeMap<Vec<u8>, (u32, Vec<u8>)>,
+    pub(crate) links: BTreeMap<Vec<u8>, Vec<u8>>,
+    pub(crate) directories: BTreeMap<Vec<u8>, u32>,
+    pub(crate) last_exec: Option<ExecRequest>,
 }
 
 #[derive(Debug)]
-pub struct ScriptedGuest {
+pub(crate) struct ScriptedGuest {
     seen: Arc<Mutex<Seen>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -35,12 +37,20 @@ pub struct ScriptedGuest {
 #[derive(Debug)]
 struct Operation {
     /// Still to be sent, as far as the window goes.
-    output: Vec<(Stream, Vec<u8>)>,
+    output: VecDeque<Piece>,
     sent: usize,
     window: u32,
     /// Said when the output is out.
     end: Option<Reply>,
     work: Work,
+}
+
+/// The same bytes a number of times, so that a flood needs no memory here.
+#[derive(Debug)]
+struct Piece {
+    stream: Stream,
+    bytes: Vec<u8>,
+    times: usize,
 }
 
 #[derive(Debug)]
@@ -60,7 +70,7 @@ enum Work {
 
 impl ScriptedGuest {
     /// A guest at the other end of the stream that is returned.
-    pub fn start() -> (Self, UnixStream) {
+    pub(crate) fn start() -> (Self, UnixStream) {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let seen = Arc::new(Mutex::new(Seen::default()));
         let thread = std::thread::spawn({
@@ -70,16 +80,16 @@ impl ScriptedGuest {
         (Self { seen, thread: Some(thread) }, ours)
     }
 
-    pub fn seen(&self) -> Seen {
+    pub(crate) fn seen(&self) -> Seen {
         self.seen.lock().unwrap().clone()
     }
 
-    pub fn put(&self, path: &str, content: impl Into<Vec<u8>>) {
+    pub(crate) fn put(&self, path: &str, content: impl Into<Vec<u8>>) {
         self.seen.lock().unwrap().files.insert(path.into(), (0o644, content.into()));
     }
 
     /// Waits for the host to close the stream; fails the test when the host broke the protocol.
-    pub fn join(mut self) -> Seen {
+    pub(crate) fn join(mut self) -> Seen {
         self.thread.take().unwrap().join().unwrap();
         self.seen()
     }
@@ -131,7 +141,7 @@ fn serve(mut stream: UnixStream, seen: &Mutex<Seen>) {
                             Work::Write { content, .. } => content.extend_from_slice(&data),
                             Work::Cat { bytes } => {
                                 *bytes += data.len() as u64;
-                                operation.output.push((Stream::Out, data));
+                                operation.output.extend(pieces(&data));
                             }
                             Work::Nothing => {}
                         }
@@ -151,8 +161,12 @@ fn serve(mut stream: UnixStream, seen: &Mutex<Seen>) {
                 panic!("the host sent a {:?}", frame.kind);
             }
         }
-        operations.retain(|&op, operation| !pump(op, operation, &mut out));
-        seen.lock().unwrap().open = operations.len();
+        let mut sent = 0;
+        operations.retain(|&op, operation| !pump(op, operation, &mut out, &mut sent));
+        let mut seen = seen.lock().unwrap();
+        seen.open = operations.len();
+        seen.sent += sent;
+        drop(seen);
         if stream.write_all(&out).is_err() {
             return;
         }
@@ -161,18 +175,19 @@ fn serve(mut stream: UnixStream, seen: &Mutex<Seen>) {
 }
 
 /// Sends what the window allows; answers whether that was the end.
-fn pump(op: u64, operation: &mut Operation, out: &mut Vec<u8>) -> bool {
-    while let Some((stream, data)) = operation.output.first_mut() {
-        let count = data.len().min(operation.window as usize).min(60_000);
-        if count == 0 {
+fn pump(op: u64, operation: &mut Operation, out: &mut Vec<u8>, sent: &mut u64) -> bool {
+    while let Some(piece) = operation.output.front_mut() {
+        let count = piece.bytes.len();
+        if count > operation.window as usize {
             return false;
         }
-        Reply::encode_data(op, *stream, &data[..count], out).unwrap();
+        Reply::encode_data(op, piece.stream, &piece.bytes, out).unwrap();
         operation.window -= u32::try_from(count).unwrap();
         operation.sent += count;
-        data.drain(..count);
-        if data.is_empty() {
-            operation.output.remove(0);
+        *sent += count as u64;
+        piece.times -= 1;
+        if piece.times == 0 {
+            operation.output.pop_front();
         }
     }
     match operation.end.take() {
@@ -186,7 +201,7 @@ fn pump(op: u64, operation: &mut Operation, out: &mut Vec<u8>) -> bool {
 
 fn open(request: &Request, seen: &mut Seen) -> Operation {
     let mut operation =
-        Operation { output: Vec::new(), sent: 0, window: WINDOW, end: None, work: Work::Nothing };
+        Operation { output: VecDeque::new(), sent: 0, window: WINDOW, end: None, work: Work::Nothing };
     operation.end = match request {
         Request::Hello(_) => Some(Done::Welcome(Welcome { version: VERSION, pid: 1 })),
         Request::Ping => Some(Done::Vitals(Vitals { uptime_ms: 1, processes: 0, operations: 1 })),
@@ -221,8 +236,7 @@ fn open(request: &Request, seen: &mut Seen) -> Operation {
                 let from = content.len().min(usize::try_from(read.offset).unwrap());
                 let left = content.len() - from;
                 let count = read.length.map_or(left, |length| left.min(usize::try_from(length).unwrap()));
-                operation.output.push((Stream::Out, content[from..from + count].to_vec()));
-                operation.output.retain(|(_, data)| !data.is_empty());
+                operation.output = pieces(&content[from..from + count]).collect();
                 Some(Done::Read { size: content.len() as u64 })
             }
         },
@@ -263,7 +277,11 @@ fn run(exec: &ExecRequest, mut operation: Operation) -> Operation {
             let kept = exec.output_cap.map_or(total, |cap| total.min(usize::try_from(cap).unwrap()));
             let piece = word(2).map_or(kept.max(1), |piece| piece.parse().unwrap());
             let stream = if program == "spew" { Stream::Out } else { Stream::Err };
-            operation.output = vec![b'x'; kept].chunks(piece).map(|piece| (stream, piece.to_vec())).collect();
+            let whole =
+                Piece { stream, bytes: vec![b'x'; piece.min(60_000)], times: kept / piece.min(60_000) };
+            let rest = Piece { stream, bytes: vec![b'x'; kept % whole.bytes.len()], times: 1 };
+            operation.output = [whole, rest].into();
+            operation.output.retain(|piece| piece.times > 0 && !piece.bytes.is_empty());
             let mut end = Exited { code: Some(0), ..Exited::default() };
             if stream == Stream::Out {
                 end.stdout_bytes = total as u64
@@ -275,6 +293,10 @@ fn run(exec: &ExecRequest, mut operation: Operation) -> Operation {
         _ => operation.end = Some(not_found()),
     }
     operation
+}
+
+fn pieces(content: &[u8]) -> impl Iterator<Item = Piece> {
+    content.chunks(60_000).map(|bytes| Piece { stream: Stream::Out, bytes: bytes.to_vec(), times: 1 })
 }
 
 fn exited(code: Option<u32>, signal: Option<u32>, stdout: usize) -> Reply {
@@ -297,7 +319,7 @@ fn stat(seen: &Seen, path: &[u8]) -> Option<Stat> {
 }
 
 /// All that is below a path, however deep.
-fn listing(seen: &Seen, path: &[u8]) -> Vec<(Stream, Vec<u8>)> {
+fn listing(seen: &Seen, path: &[u8]) -> VecDeque<Piece> {
     let mut paths: Vec<&Vec<u8>> =
         seen.files.keys().chain(seen.links.keys()).chain(seen.directories.keys()).collect();
     paths.sort();
@@ -307,9 +329,9 @@ fn listing(seen: &Seen, path: &[u8]) -> Vec<(Stream, Vec<u8>)> {
     });
     below
         .map(|(path, stat)| {
-            let mut data = Vec::new();
-            Entry { path, stat }.encode(&mut data);
-            (Stream::Out, data)
+            let mut bytes = Vec::new();
+            Entry { path, stat }.encode(&mut bytes);
+            Piece { stream: Stream::Out, bytes, times: 1 }
         })
         .collect()
 }

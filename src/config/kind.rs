@@ -79,12 +79,12 @@ impl Kind {
             (Self::Duration(low, high), Setting::Duration(duration)) => (low..=high).contains(duration),
             (Self::Fraction(low, high), Setting::Fraction(number)) => (low..=high).contains(number),
             (Self::Choice(words), Setting::Text(text)) => {
+                if words.contains(&text.as_str()) {
+                    return Ok(());
+                }
                 let hint = nearest(text, words.iter().copied())
                     .map_or_else(String::new, |word| format!("; did you mean {}?", quoted(word)));
-                return match words.contains(&text.as_str()) {
-                    true => Ok(()),
-                    false => Err(format!("must be {}{hint}", self.bounds(optional))),
-                };
+                return Err(format!("must be {}{hint}", self.bounds(optional)));
             }
             (Self::Name, Setting::Text(name)) => {
                 (1..=32).contains(&name.len())

@@ -1,4 +1,3 @@
-use std::error::Error as StdError;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read as _;
@@ -6,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use config::{FileSourceString, Source as _, Value};
 
-use super::format::{Format, Malformed};
+use super::format::{Format, Malformed, Slip};
 use super::overrides;
 use super::problem::{ConfigError, Problem, Source};
 use super::reader::Reader;
@@ -78,20 +77,11 @@ fn syntax(path: &Path, error: &config::ConfigError) -> ConfigError {
         value: None,
         message,
     };
-    let cause = match error {
-        config::ConfigError::FileParse { cause, .. } => cause.downcast_ref::<Malformed>(),
-        _ => None,
-    };
-    let problems = match cause {
-        Some(malformed) => malformed
-            .0
-            .iter()
-            .map(|slip| problem(Some(slip.line), Some(slip.column), slip.message.clone()))
-            .collect(),
-        None => {
-            let source = error.source().map_or_else(String::new, |source| format!(": {source}"));
-            vec![problem(None, None, format!("{error}{source}"))]
-        }
-    };
-    ConfigError::new(problems)
+    if let config::ConfigError::FileParse { cause, .. } = error
+        && let Some(Malformed(slips)) = cause.downcast_ref()
+    {
+        let place = |slip: &Slip| problem(Some(slip.line), Some(slip.column), slip.message.clone());
+        return ConfigError::new(slips.iter().map(place).collect());
+    }
+    ConfigError::new(vec![problem(None, None, error.to_string())])
 }

@@ -121,13 +121,12 @@ fn stranger(name: &str, file: &Value) -> String {
     let near = if let Some(rest) = after(rest, "defaults") {
         near_key("DEFAULTS", rest)
     } else if let Some(rest) = after(rest, "pools") {
-        match names.iter().find_map(|pool| Some((pool, after(rest, pool)?))) {
-            Some((pool, rest)) => near_key(&format!("POOLS{SEPARATOR}{}", upper(pool)), rest),
-            None => {
-                what = "names no pool of the file";
-                let (pool, key) = rest.split_once(SEPARATOR).unwrap_or((rest, "MAX"));
-                nearest(pool, names).map(|pool| upper(&format!("pools.{pool}.{key}")))
-            }
+        if let Some((pool, rest)) = names.iter().find_map(|pool| Some((pool, after(rest, pool)?))) {
+            near_key(&format!("POOLS{SEPARATOR}{}", upper(pool)), rest)
+        } else {
+            what = "names no pool of the file";
+            let (pool, key) = rest.split_once(SEPARATOR).unwrap_or((rest, "MAX"));
+            nearest(pool, names).map(|pool| upper(&format!("pools.{pool}.{key}")))
         }
     } else {
         let keys: Vec<_> = TOP.iter().map(|key| upper(key.name)).collect();

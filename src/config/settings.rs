@@ -67,7 +67,6 @@ impl Config {
     }
 
     /// Starts a config in code.
-    #[must_use]
     pub fn builder() -> ConfigBuilder {
         ConfigBuilder::new()
     }

@@ -76,6 +76,14 @@ fn the_table_has_every_key() {
     assert!(columns.iter().all(|count| *count == 5), "{columns:?}");
 }
 
+/// The README's table is this one, from the day there is a README.
+#[test]
+fn the_readme_has_the_table() {
+    if let Ok(readme) = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")) {
+        assert!(readme.contains(&reference_table()), "README.md must contain:\n{}", reference_table());
+    }
+}
+
 #[test]
 fn the_formats_agree() {
     let toml = r#"

@@ -28,12 +28,13 @@ fn a_good_one_is_built() {
 fn a_bad_one_is_refused_with_all_that_is_wrong() {
     let wrong = PoolSpec {
         min: 9,
+        max: 5,
         overflow: 10_001,
         acquire_timeout: Duration::ZERO,
         when_exhausted: Exhausted::Overflow,
         output_limit: 7,
         health: HealthSpec { retries: 0, ..HealthSpec::default() },
-        restart: RestartSpec { backoff: Duration::from_secs(60), ..RestartSpec::default() },
+        restart: RestartSpec { backoff: Duration::from_mins(1), ..RestartSpec::default() },
         warm_up: vec![String::new()],
         env: [("A=B".to_owned(), "secret".to_owned())].into(),
         backend: BackendSpec::Fake(FakeSpec { hangs: f64::NAN, ..FakeSpec::default() }),
@@ -52,10 +53,10 @@ builder: pools.A.acquire_timeout = "0s": must be between 1ms and 1h
 builder: pools.A.env: "A=B" cannot be the name of an environment variable
 builder: pools.A.fake.hangs = NaN: must be between 0 and 1
 builder: pools.A.health.retries = 0: must be between 1 and 100
-builder: pools.A.min = 9: is greater than pools.A.max = 4
+builder: pools.A.min = 9: is greater than pools.A.max = 5
 builder: pools.A.output_limit = "7B": must be between 1KiB and 1GiB
 builder: pools.A.overflow = 10001: must be between 0 and 10000
-builder: pools.A.restart.backoff = "1m": is greater than pools.A.restart.backoff_cap = "30s"
+builder: pools.A.restart.backoff = "1m": is greater than pools.A.restart.backoff_cap = "30s", the default
 builder: pools.A.warm_up = [""]: must be a list: the program, then its arguments
 builder: pools.b: there is a pool of this name already
 builder: pools.b.max = 0: must be between 1 and 100000"#;

@@ -34,7 +34,7 @@ fn a_file_that_is_a_directory() {
 #[test]
 fn a_file_that_may_not_be_read() {
     let (_dir, path) = file("o.toml", "");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0)).expect("permissions");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).expect("permissions");
     if fs::File::open(&path).is_ok() {
         return; // root reads everything
     }

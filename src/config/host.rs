@@ -32,25 +32,25 @@ pub(super) fn default_state_dir() -> PathBuf {
 pub(super) fn can_write(dir: &Path) -> Result<(), String> {
     let existing = dir.ancestors().find(|dir| fs::symlink_metadata(dir).is_ok());
     let Some(existing) = existing else { return Err("is not a path in any directory".to_owned()) };
-    let is_itself = existing == dir;
+    let above = if existing == dir { None } else { Some(existing.display()) };
     if !existing.is_dir() {
-        return Err(match is_itself {
-            true => "is not a directory".to_owned(),
-            false => format!("cannot be made: {} is not a directory", existing.display()),
+        return Err(match above {
+            None => "is not a directory".to_owned(),
+            Some(above) => format!("cannot be made: {above} is not a directory"),
         });
     }
     let wanted = Access::WRITE_OK | Access::EXEC_OK;
-    rustix::fs::accessat(CWD, existing, wanted, AtFlags::EACCESS).map_err(|error| match is_itself {
-        true => format!("cannot be written to: {error}"),
-        false => format!("cannot be made in {}: {error}", existing.display()),
+    rustix::fs::accessat(CWD, existing, wanted, AtFlags::EACCESS).map_err(|error| match above {
+        None => format!("cannot be written to: {error}"),
+        Some(above) => format!("cannot be made in {above}: {error}"),
     })
 }
 
 /// Whether all of a template can be read and it is not too much.
 pub(super) fn check_template(dir: &Path) -> Result<(), String> {
-    let unreadable = |path: &Path, error: &std::io::Error| match path == dir {
-        true => format!("cannot be read: {error}"),
-        false => format!("{} in it cannot be read: {error}", path.display()),
+    let unreadable = |path: &Path, error: &std::io::Error| {
+        let within = if path == dir { String::new() } else { format!("{} in it ", path.display()) };
+        format!("{within}cannot be read: {error}")
     };
     let root = fs::metadata(dir).map_err(|error| unreadable(dir, &error))?;
     if !root.is_dir() {

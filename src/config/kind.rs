@@ -42,7 +42,9 @@ impl Kind {
             (ValueKind::String(text), Self::Duration(..)) => Setting::Duration(duration(text)?),
             (ValueKind::String(text), Self::Choice(_) | Self::Name) => Setting::Text(text.clone()),
             (ValueKind::String(text), Self::Path) => Setting::Path(text.into()),
-            (ValueKind::I128(_) | ValueKind::I64(_), Self::Duration(..)) => return Err(NO_UNIT.to_owned()),
+            (ValueKind::I128(_) | ValueKind::I64(_) | ValueKind::Float(_), Self::Duration(..)) => {
+                return Err(NO_UNIT.to_owned());
+            }
             (kind, Self::Count(..) | Self::Size(..)) => match integer(kind) {
                 Some(number) => {
                     Setting::Integer(number.try_into().map_err(|_| self.out_of_bounds(optional))?)
@@ -77,12 +79,12 @@ impl Kind {
             (Self::Duration(low, high), Setting::Duration(duration)) => (low..=high).contains(duration),
             (Self::Fraction(low, high), Setting::Fraction(number)) => (low..=high).contains(number),
             (Self::Choice(words), Setting::Text(text)) => {
+                if words.contains(&text.as_str()) {
+                    return Ok(());
+                }
                 let hint = nearest(text, words.iter().copied())
                     .map_or_else(String::new, |word| format!("; did you mean {}?", quoted(word)));
-                return match words.contains(&text.as_str()) {
-                    true => Ok(()),
-                    false => Err(format!("must be {}{hint}", self.bounds(optional))),
-                };
+                return Err(format!("must be {}{hint}", self.bounds(optional)));
             }
             (Self::Name, Setting::Text(name)) => {
                 (1..=32).contains(&name.len())
@@ -148,7 +150,8 @@ impl Kind {
             Self::Size(..) => "a size such as \"512MiB\"",
             Self::Duration(..) => "a duration such as \"30s\"",
             Self::Fraction(..) => "a number such as 0.5",
-            Self::Choice(_) | Self::Name => "text such as \"default\"",
+            Self::Choice(words) => &format!("text such as {}", quoted(words.last().unwrap_or(&""))),
+            Self::Name => "text such as \"default\"",
             Self::Path => "a path such as \"templates/python\"",
             Self::Paths => "a list of paths such as [\"/usr\", \"/opt/tools\"]",
             Self::Command => "a list of text such as [\"python3\", \"--version\"]",
@@ -191,8 +194,9 @@ fn duration(text: &str) -> Result<Duration, String> {
     if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
         return Err(NO_UNIT.to_owned());
     }
+    // What the parser says about it is longer than the mistake.
     humantime::parse_duration(text)
-        .map_err(|error| format!("is not a duration ({error}); write one such as \"30s\" or \"1h 30m\""))
+        .map_err(|_| "is not a duration; write one such as \"30s\" or \"1h 30m\"".to_owned())
 }
 
 fn texts(items: &[Value]) -> Option<Vec<String>> {

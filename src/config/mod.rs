@@ -37,11 +37,11 @@
 //! templates and programs exist, and its directories can be written to.
 //!
 //! ```text
-//! text ─▶ format ─▶ layers ◀─ overrides ◀─ environment
-//!                     │ tree of values, each with its origin
-//!                     ▼
-//!  keys ──────────▶ reader ─▶ Config ◀─ builder
-//!   │ one table               │
+//! file ─▶ format ─▶ overrides ◀─ environment
+//!                      │ tree of values, each with its origin
+//!                      ▼
+//!  keys ────────────▶ reader ─▶ Config ◀─ builder
+//!   │ one table                 │
 //!   ├──▶ print, reference     └──▶ validate (bounds, relations, the host)
 //! ```
 
@@ -52,7 +52,7 @@ mod host;
 mod key;
 mod keys;
 mod kind;
-mod layers;
+mod load;
 mod log;
 mod nearest;
 mod overrides;

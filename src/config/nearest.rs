@@ -1,6 +1,7 @@
 /// The candidate that `name` was most likely meant to be, if any is near enough.
 ///
-/// Case, dashes and underscores don't count; otherwise one slip in three characters is forgiven.
+/// Case, dashes and underscores don't count; otherwise one slip in three characters is forgiven, and a word cut
+/// short.
 pub(super) fn nearest<'c>(name: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     let plain = |text: &str| text.to_lowercase().replace(['-', '_'], "");
     let name = plain(name);
@@ -8,13 +9,15 @@ pub(super) fn nearest<'c>(name: &str, candidates: impl IntoIterator<Item = &'c s
     if name.len() > 200 {
         return None;
     }
-    let allowed = (name.chars().count() / 3).max(1);
+    let length = name.chars().count();
+    let allowed = (length / 3).max(1);
     candidates
         .into_iter()
-        .map(|candidate| (strsim::osa_distance(&name, &plain(candidate)), candidate))
-        .filter(|(distance, _)| *distance <= allowed)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
+        .map(|candidate| (plain(candidate), candidate))
+        .map(|(plain, candidate)| (strsim::osa_distance(&name, &plain), plain, candidate))
+        .filter(|(distance, plain, _)| *distance <= allowed || (length > 2 && plain.starts_with(&name)))
+        .min_by_key(|(distance, ..)| *distance)
+        .map(|(.., candidate)| candidate)
 }
 
 #[cfg(test)]
@@ -29,6 +32,7 @@ mod tests {
             ("maxUses", Some("max_uses")),
             ("max-uses", Some("max_uses")),
             ("idel_timeout", Some("idle_timeout")),
+            ("idle", Some("idle_timeout")),
             ("colour", None),
             ("", None),
         ];

@@ -12,14 +12,11 @@ use super::problem::{Problem, Source};
 const PREFIX: &str = "OSTLER__";
 const SEPARATOR: &str = "__";
 
-/// What the environment sets over the file, as a tree of the same shape. The origin of each value is the name
-/// of its variable.
-pub(super) fn collect(
-    variables: Vec<(OsString, OsString)>,
-    file: &Map<String, Value>,
-    problems: &mut Vec<Problem>,
-) -> Value {
-    let mut tree = Value::new(None, Map::<String, Value>::new());
+/// Puts what the environment sets over the file's values. The origin of each is the name of its variable.
+///
+/// `config` could layer them too, but takes names at the top for paths (`a.b[3]`) and forgets where tables
+/// came from.
+pub(super) fn apply(variables: Vec<(OsString, OsString)>, file: &mut Value, problems: &mut Vec<Problem>) {
     let mut taken: BTreeMap<Vec<String>, String> = BTreeMap::new();
     for (name, value) in ours(variables) {
         let mut problem = |message: String| {
@@ -37,11 +34,8 @@ pub(super) fn collect(
         if let Some(other) = taken.insert(path.clone(), name.clone()) {
             problem(format!("sets the same key as {other}"));
         }
-        if !is_blocked(file, &path) {
-            insert(&mut tree, &path, Value::new(Some(&name), typed(text, kind)));
-        }
+        insert(file, &path, Value::new(Some(&name), typed(text, kind)));
     }
-    tree
 }
 
 /// Our variables, in the order of their names.
@@ -56,7 +50,7 @@ fn key_part(name: &str) -> Option<&str> {
 }
 
 /// The key that a variable names, and what its value looks like.
-fn target(name: &str, file: &Map<String, Value>) -> Option<(Vec<String>, Kind)> {
+fn target(name: &str, file: &Value) -> Option<(Vec<String>, Kind)> {
     let rest = key_part(name)?;
     if let Some(rest) = after(rest, "defaults") {
         return in_pool(vec!["defaults".to_owned()], rest);
@@ -97,23 +91,28 @@ fn in_pool(mut path: Vec<String>, rest: &str) -> Option<(Vec<String>, Kind)> {
 }
 
 /// The names of the file's pools.
-fn pools(file: &Map<String, Value>) -> impl Iterator<Item = &str> {
-    let pools = file.get("pools").and_then(|pools| match &pools.kind {
-        ValueKind::Table(pools) => Some(pools),
+fn pools(file: &Value) -> impl Iterator<Item = &str> {
+    let pools = table(file).and_then(|top| table(top.get("pools")?));
+    pools.into_iter().flatten().map(|(name, _)| name.as_str())
+}
+
+fn table(value: &Value) -> Option<&Map<String, Value>> {
+    match &value.kind {
+        ValueKind::Table(entries) => Some(entries),
         _ => None,
-    });
-    let named = pools.into_iter().flatten();
-    named
-        .filter(|(_, pool)| matches!(pool.kind, ValueKind::Table(_) | ValueKind::Nil))
-        .map(|(name, _)| name.as_str())
+    }
 }
 
 /// What to say about a variable that names nothing.
-fn stranger(name: &str, file: &Map<String, Value>) -> String {
+fn stranger(name: &str, file: &Value) -> String {
     let rest = key_part(name).unwrap_or_default();
     let upper = |key: &str| key.replace('.', SEPARATOR).replace('-', "_").to_uppercase();
     let near_key = |scope: &str, rest: &str| {
-        let keys: Vec<_> = pool().map(|key| upper(key.name)).collect();
+        let keys = pool().map(|key| match key.kind {
+            Kind::Environment => format!("{}{SEPARATOR}NAME", upper(key.name)),
+            _ => upper(key.name),
+        });
+        let keys: Vec<_> = keys.collect();
         nearest(rest, keys.iter().map(String::as_str)).map(|key| format!("{scope}{SEPARATOR}{key}"))
     };
     let mut names: Vec<_> = pools(file).collect();
@@ -122,13 +121,12 @@ fn stranger(name: &str, file: &Map<String, Value>) -> String {
     let near = if let Some(rest) = after(rest, "defaults") {
         near_key("DEFAULTS", rest)
     } else if let Some(rest) = after(rest, "pools") {
-        match names.iter().find_map(|pool| Some((pool, after(rest, pool)?))) {
-            Some((pool, rest)) => near_key(&format!("POOLS{SEPARATOR}{}", upper(pool)), rest),
-            None => {
-                what = "names no pool of the file";
-                let (pool, key) = rest.split_once(SEPARATOR).unwrap_or((rest, "MAX"));
-                nearest(pool, names).map(|pool| upper(&format!("pools.{pool}.{key}")))
-            }
+        if let Some((pool, rest)) = names.iter().find_map(|pool| Some((pool, after(rest, pool)?))) {
+            near_key(&format!("POOLS{SEPARATOR}{}", upper(pool)), rest)
+        } else {
+            what = "names no pool of the file";
+            let (pool, key) = rest.split_once(SEPARATOR).unwrap_or((rest, "MAX"));
+            nearest(pool, names).map(|pool| upper(&format!("pools.{pool}.{key}")))
         }
     } else {
         let keys: Vec<_> = TOP.iter().map(|key| upper(key.name)).collect();
@@ -136,19 +134,6 @@ fn stranger(name: &str, file: &Map<String, Value>) -> String {
     };
     let hint = near.map_or_else(String::new, |near| format!("; did you mean {PREFIX}{near}?"));
     format!("{what}{hint}")
-}
-
-/// Whether the file has something else where `path` needs a table. That is reported as it is; putting a table
-/// over it would hide it.
-fn is_blocked(file: &Map<String, Value>, path: &[String]) -> bool {
-    let Some((name, rest)) = path.split_first().filter(|(_, rest)| !rest.is_empty()) else {
-        return false;
-    };
-    match file.get(name).map(|value| &value.kind) {
-        None | Some(ValueKind::Nil) => false,
-        Some(ValueKind::Table(table)) => is_blocked(table, rest),
-        Some(_) => true,
-    }
 }
 
 /// Text as what the key wants, as far as it can be taken for that.
@@ -164,13 +149,16 @@ fn typed(text: String, kind: Kind) -> ValueKind {
     }
 }
 
+/// Where the file has something else than the tables on the way, that stays, and is reported as it is.
 fn insert(tree: &mut Value, path: &[String], value: Value) {
     let Some((name, rest)) = path.split_first() else {
         *tree = value;
         return;
     };
+    if let ValueKind::Nil = tree.kind {
+        tree.kind = ValueKind::Table(Map::new());
+    }
     if let ValueKind::Table(entries) = &mut tree.kind {
-        let empty = || Value::new(None, Map::<String, Value>::new());
-        insert(entries.entry(name.clone()).or_insert_with(empty), rest, value);
+        insert(entries.entry(name.clone()).or_default(), rest, value);
     }
 }

@@ -35,8 +35,9 @@ impl<'a> Reader<'a> {
         (self.places, self.problems)
     }
 
-    pub(super) fn config(&mut self, tree: &Map<String, Value>) -> Config {
+    pub(super) fn config(&mut self, tree: &Value) -> Config {
         let mut config = Config::without_pools();
+        let Some(tree) = self.table(tree, "") else { return config };
         self.unknown_at_top(tree);
         for key in TOP {
             if let Some(value) = lookup(tree, key.name) {
@@ -49,7 +50,10 @@ impl<'a> Reader<'a> {
         };
         if let Some(pools) = tree.get("pools").and_then(|value| self.table(value, "pools")) {
             for (name, value) in pools {
-                let spec = self.pool(&format!("pools.{}", segment(name)), value, &defaults);
+                let scope = format!("pools.{}", segment(name));
+                let place = Place { source: self.source(value), key: scope.clone(), value: None };
+                let spec = self.pool(&scope, value, &defaults);
+                self.places.record(scope, place);
                 config.pools.insert(PoolName::new(name), spec);
             }
         }

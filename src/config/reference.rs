@@ -55,7 +55,7 @@ fn default<S>(key: &Key<S>, specs: &[&S]) -> String {
     setting.map_or_else(String::new, |setting| key.kind.show(&setting))
 }
 
-/// [`reference`] as a Markdown table, for the README.
+/// [`reference()`] as a Markdown table, for the README.
 #[must_use]
 pub fn reference_table() -> String {
     let mut table = String::from("| key | meaning | default | bounds |\n|---|---|---|---|\n");

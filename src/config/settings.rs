@@ -11,7 +11,7 @@ use super::format::Format;
 use super::log::LogSpec;
 use super::problem::{ConfigError, Source};
 use super::validate::{Places, validate, validate_pool};
-use super::{host, layers, print};
+use super::{host, load, print};
 
 /// Everything an ostler is started from.
 ///
@@ -54,7 +54,7 @@ impl Config {
         path: impl AsRef<Path>,
         variables: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, ConfigError> {
-        layers::load(path.as_ref(), variables.into_iter().collect())
+        load::load(path.as_ref(), variables.into_iter().collect())
     }
 
     /// Reads text. The environment does not count; relative paths start at the current directory.
@@ -63,11 +63,10 @@ impl Config {
     ///
     /// Everything that is wrong with it; see the [module](super).
     pub fn parse(text: &str, format: Format) -> Result<Self, ConfigError> {
-        layers::parse(text, format)
+        load::parse(text, format)
     }
 
     /// Starts a config in code.
-    #[must_use]
     pub fn builder() -> ConfigBuilder {
         ConfigBuilder::new()
     }

@@ -22,7 +22,7 @@ pub(super) fn parse(text: &str) -> Option<u64> {
 pub(super) fn show(bytes: u64) -> String {
     UNITS
         .iter()
-        .find(|(_, unit)| bytes > 0 && bytes % unit == 0)
+        .find(|(_, unit)| bytes > 0 && bytes.is_multiple_of(*unit))
         .map_or_else(|| format!("{bytes}B"), |(name, unit)| format!("{}{name}", bytes / unit))
 }
 

@@ -17,7 +17,7 @@ impl Reader<'_> {
         let names: Vec<_> = TOP.iter().map(|key| key.name).collect();
         for (name, value) in entries {
             if name != "pools" && name != "defaults" {
-                self.unknown(name, value, &Table { scope: "", table: "", names: &names });
+                self.unknown(name, value, &Within { scope: "", table: "", names: &names });
             }
         }
     }
@@ -39,24 +39,24 @@ impl Reader<'_> {
                     format!("is only for backend = \"{name}\"; this pool has backend = \"{chosen}\"");
                 self.report(value, format!("{scope}.{name}"), message);
             } else {
-                self.unknown(name, value, &Table { scope, table: "", names: &names });
+                self.unknown(name, value, &Within { scope, table: "", names: &names });
             }
         }
     }
 
     /// Reports `name` in `at` if it is no key, or looks into it if it is a table of keys.
-    fn unknown(&mut self, name: &str, value: &Value, at: &Table<'_>) {
+    fn unknown(&mut self, name: &str, value: &Value, at: &Within<'_>) {
         let known = at.entries().any(|entry| entry == name);
-        let is_table = at.names.iter().any(|key| key.strip_prefix(at.table) == Some(name));
+        let is_key = at.names.iter().any(|key| key.strip_prefix(at.table) == Some(name));
         let full = at.path(name);
         if !known {
             let hint = at.hint(name, value).map_or_else(String::new, |hint| format!("; {hint}"));
             self.report(value, full, format!("unknown key{hint}"));
-        } else if !is_table {
+        } else if !is_key {
             let table = format!("{}{name}.", at.table);
             if let Some(entries) = self.table(value, &full) {
                 for (name, value) in entries {
-                    self.unknown(name, value, &Table { table: &table, ..*at });
+                    self.unknown(name, value, &Within { table: &table, ..*at });
                 }
             }
         }
@@ -65,7 +65,7 @@ impl Reader<'_> {
 
 /// A table that keys are looked for in.
 #[derive(Clone, Copy)]
-struct Table<'a> {
+struct Within<'a> {
     /// `pools.sandbox`, `defaults`, or nothing at the top.
     scope: &'a str,
     /// The table within the scope, with a dot at its end; nothing for the scope itself.
@@ -74,7 +74,7 @@ struct Table<'a> {
     names: &'a [&'static str],
 }
 
-impl Table<'_> {
+impl Within<'_> {
     /// The names of the keys and tables that may be in it.
     fn entries(&self) -> impl Iterator<Item = &'static str> {
         let below = |name: &&'static str| name.strip_prefix(self.table);

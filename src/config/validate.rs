@@ -117,7 +117,9 @@ impl Together<'_> {
 
     fn greater(&mut self, low: &str, high: &str) {
         let value = shown(pool(), high, self.spec).unwrap_or_default();
-        let default = if self.places.is_set(&self.path(high)) { "" } else { ", the default" };
+        let is_default = !self.places.is_set(&self.path(high))
+            && shown(pool(), high, &PoolSpec::default()).is_some_and(|default| default == value);
+        let default = if is_default { ", the default" } else { "" };
         let message = format!("is greater than {} = {value}{default}", self.name(high));
         self.report(low, &[high], message);
     }

@@ -8,7 +8,7 @@ use super::{Lines, MAX_DEPTH, Malformed, integer, value};
 
 /// Goes from level to level by the text of each value: its address within the whole gives the line.
 pub(super) fn parse(text: &str) -> Result<Value, Malformed> {
-    let broken = |e: serde_json::Error| Malformed::at(e.line(), e.column(), message(&e));
+    let broken = |e: serde_json::Error| Malformed::at(e.line(), e.column().max(1), message(&e));
     // The whole syntax first, so that the positions in the error are those of the whole text.
     serde_json::from_str::<serde_json::Value>(text).map_err(broken)?;
     let root: &RawValue = serde_json::from_str(text).map_err(broken)?;
@@ -16,7 +16,7 @@ pub(super) fn parse(text: &str) -> Result<Value, Malformed> {
 }
 
 fn item(raw: &RawValue, lines: &Lines<'_>, depth: usize) -> Result<Value, Malformed> {
-    let start = (raw.get().as_ptr() as usize).saturating_sub(lines.text.as_ptr() as usize);
+    let start = offset(raw, lines);
     if depth >= MAX_DEPTH {
         return Err(lines.malformed(start, "nested too deep"));
     }
@@ -25,10 +25,8 @@ fn item(raw: &RawValue, lines: &Lines<'_>, depth: usize) -> Result<Value, Malfor
         Some(b'{') => {
             let mut entries = Map::new();
             for (name, raw) in serde_json::from_str::<Entries<'_>>(raw.get()).map_err(broken)?.0 {
-                let item = item(raw, lines, depth + 1)?;
-                let line = item.origin().and_then(|line| line.parse().ok()).unwrap_or(1);
-                if entries.insert(name, item).is_some() {
-                    return Err(Malformed::at(line, 1, "duplicate key"));
+                if entries.insert(name, item(raw, lines, depth + 1)?).is_some() {
+                    return Err(lines.malformed(offset(raw, lines), "duplicate key"));
                 }
             }
             ValueKind::Table(entries)
@@ -48,6 +46,10 @@ fn item(raw: &RawValue, lines: &Lines<'_>, depth: usize) -> Result<Value, Malfor
         },
     };
     Ok(value(lines.line(start), kind))
+}
+
+fn offset(raw: &RawValue, lines: &Lines<'_>) -> usize {
+    (raw.get().as_ptr() as usize).saturating_sub(lines.text.as_ptr() as usize)
 }
 
 /// The error's text without the position, which is told apart.

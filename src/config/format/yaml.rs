@@ -50,7 +50,12 @@ impl<I: Iterator<Item = char>> Reader<I> {
                 }
             }
             Event::MappingStart(_, None) => self.table(depth)?,
-            Event::Alias(_) => return Err(malformed(mark, "aliases are not supported; see [defaults]")),
+            Event::Alias(_) => {
+                return Err(malformed(
+                    mark,
+                    "aliases are not supported; put what pools share into `defaults`",
+                ));
+            }
             Event::Scalar(..) | Event::SequenceStart(..) | Event::MappingStart(..) => {
                 return Err(malformed(mark, "tags are not supported"));
             }
@@ -67,9 +72,9 @@ impl<I: Iterator<Item = char>> Reader<I> {
                 (Event::Scalar(name, ..), mark) => (name, mark),
                 (_, mark) => return Err(malformed(&mark, "a key must be plain text")),
             };
-            let (event, _) = self.next()?;
+            let (event, at) = self.next()?;
             // The key's line: an empty or indented value is marked where the next thing begins.
-            let item = self.node(event, &mark, depth + 1)?;
+            let item = value(mark.line(), self.node(event, &at, depth + 1)?.kind);
             if entries.insert(name, item).is_some() {
                 return Err(malformed(&mark, "duplicate key"));
             }

@@ -1,12 +1,11 @@
-use std::error::Error as StdError;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use config::{FileSourceString, Map, Source as _, Value};
+use config::{FileSourceString, Source as _, Value};
 
-use super::format::{Format, Malformed};
+use super::format::{Format, Malformed, Slip};
 use super::overrides;
 use super::problem::{ConfigError, Problem, Source};
 use super::reader::Reader;
@@ -15,10 +14,6 @@ use super::validate::validate;
 
 /// A config file larger than this is none.
 const MAX_FILE: u64 = 1 << 20;
-
-/// Where everything is nested in the layers, because `config` takes the names at the top for paths (`a.b[3]`)
-/// and those below as they are.
-const ROOT: &str = "ostler";
 
 pub(super) fn load(path: &Path, variables: Vec<(OsString, OsString)>) -> Result<Config, ConfigError> {
     let problem = |message: String| {
@@ -65,36 +60,14 @@ fn read(
         .map_err(|error| syntax(path, &error))?;
 
     let mut problems = Vec::new();
-    let overrides = overrides::collect(variables, &file, &mut problems);
-    let tree = merge(file, overrides).map_err(|error| syntax(path, &error))?;
+    let mut tree = Value::new(None, file);
+    overrides::apply(variables, &mut tree, &mut problems);
 
     let mut reader = Reader::new(path, base, problems);
     let config = reader.config(&tree);
     let (places, mut problems) = reader.finish();
     validate(&config, places, &mut problems);
     if problems.is_empty() { Ok(config) } else { Err(ConfigError::new(problems)) }
-}
-
-/// The file's values with the environment's over them.
-fn merge(file: Map<String, Value>, overrides: Value) -> Result<Map<String, Value>, config::ConfigError> {
-    let layers = config::Config::builder()
-        .add_source(Layer(Value::new(None, file)))
-        .add_source(Layer(overrides))
-        .build()?;
-    layers.get_table(ROOT)
-}
-
-#[derive(Clone, Debug)]
-struct Layer(Value);
-
-impl config::Source for Layer {
-    fn clone_into_box(&self) -> Box<dyn config::Source + Send + Sync> {
-        Box::new(self.clone())
-    }
-
-    fn collect(&self) -> Result<Map<String, Value>, config::ConfigError> {
-        Ok(Map::from([(ROOT.to_owned(), self.0.clone())]))
-    }
 }
 
 fn syntax(path: &Path, error: &config::ConfigError) -> ConfigError {
@@ -104,20 +77,11 @@ fn syntax(path: &Path, error: &config::ConfigError) -> ConfigError {
         value: None,
         message,
     };
-    let cause = match error {
-        config::ConfigError::FileParse { cause, .. } => cause.downcast_ref::<Malformed>(),
-        _ => None,
-    };
-    let problems = match cause {
-        Some(malformed) => malformed
-            .0
-            .iter()
-            .map(|slip| problem(Some(slip.line), Some(slip.column), slip.message.clone()))
-            .collect(),
-        None => {
-            let source = error.source().map_or_else(String::new, |source| format!(": {source}"));
-            vec![problem(None, None, format!("{error}{source}"))]
-        }
-    };
-    ConfigError::new(problems)
+    if let config::ConfigError::FileParse { cause, .. } = error
+        && let Some(Malformed(slips)) = cause.downcast_ref()
+    {
+        let place = |slip: &Slip| problem(Some(slip.line), Some(slip.column), slip.message.clone());
+        return ConfigError::new(slips.iter().map(place).collect());
+    }
+    ConfigError::new(vec![problem(None, None, error.to_string())])
 }

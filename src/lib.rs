@@ -18,5 +18,6 @@ pub use guest::{Chunk, DirEntry, Exec, ExecStream, Metadata, Output, Signal};
 pub use model::{Epoch, Exhausted, PoolName, PoolSpec, Reason, RuntimeId, State};
 pub use observe::{Change, PoolEvent, Snapshot, Status};
 pub use pool::{
-    BlockingEvents, Builder, Error, ErrorKind, Events, Lease, LeaseRequest, Ostler, Phase, Pool, Reloaded, blocking,
+    BlockingEvents, Builder, Error, ErrorKind, Events, Lease, LeaseRequest, Ostler, Phase, Pool, Reloaded,
+    blocking,
 };

@@ -135,16 +135,13 @@ impl Watchers {
         actix_rt::spawn(async move {
             let of = health.clone();
             health
-                .keep(
-                    "health",
-                    move |address: &Addr<Health>| {
-                        of.supervisor.do_send(Attend::Health(address.clone()));
-                        tick(address.clone(), HEALTH_INTERVAL, || HealthTick);
-                        let verdicts = of.supervisor.clone().recipient();
-                        let answers = address.clone().recipient();
-                        Health::new(verdicts, answers, Arc::clone(&of.clock), of.seed, of.log.clone())
-                    },
-                )
+                .keep("health", move |address: &Addr<Health>| {
+                    of.supervisor.do_send(Attend::Health(address.clone()));
+                    tick(address.clone(), HEALTH_INTERVAL, || HealthTick);
+                    let verdicts = of.supervisor.clone().recipient();
+                    let answers = address.clone().recipient();
+                    Health::new(verdicts, answers, Arc::clone(&of.clock), of.seed, of.log.clone())
+                })
                 .await;
         });
         actix_rt::spawn(async move {

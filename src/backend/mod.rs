@@ -13,8 +13,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use crate::guest::Wire;
 use crate::config::Config;
+use crate::guest::Wire;
 use crate::model::{BackendSpec, PoolName, PoolSpec, RuntimeId};
 
 /// A future that owns what it works on.

@@ -321,11 +321,7 @@ impl Decider {
     }
 
     /// Closes the pool and retires at once those in a state that `at_once` picks; the others go as they come free.
-    fn drain(
-        &mut self,
-        at_once: impl Fn(State) -> bool,
-        commands: &mut Vec<Command>,
-    ) -> Result<(), Illegal> {
+    fn drain(&mut self, at_once: impl Fn(State) -> bool, commands: &mut Vec<Command>) -> Result<(), Illegal> {
         if self.phase == Phase::Serving {
             self.phase = Phase::Draining;
             commands.push(Command::Close);

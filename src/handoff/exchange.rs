@@ -245,7 +245,9 @@ impl<R> Exchange<R> {
             return Step::Done;
         }
         let Some(ticket) = self.ready.pop() else { return Step::Done };
-        if !ticket.is_condemned() && let Some(place) = waiters.next() {
+        if !ticket.is_condemned()
+            && let Some(place) = waiters.next()
+        {
             return Step::Served(place, ticket);
         }
         self.tally.subtract();

@@ -5,8 +5,8 @@ use std::task::{Context, Poll, Waker, ready};
 use tokio::task::coop;
 
 use super::Taken;
-use super::place::Closed;
 use super::exchange::{Attempt, Exchange, Standing, TakerPlace};
+use super::place::Closed;
 
 /// Why a take failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

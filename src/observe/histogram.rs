@@ -52,8 +52,12 @@ impl Summary {
     /// An upper bound on what the given share of all took, exact to a factor of two; `None` of nothing.
     #[must_use]
     pub fn quantile(&self, share: f64) -> Option<Duration> {
-        #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss,
-            reason = "a rank among counts; a bucket's width is a coarser error")]
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a rank among counts; a bucket's width is a coarser error"
+        )]
         let rank = ((self.count as f64 * share.clamp(0.0, 1.0)).ceil() as u64).max(1);
         let mut seen = 0;
         self.buckets.iter().enumerate().find_map(|(i, count)| {

@@ -185,11 +185,7 @@ impl Lease {
     ///
     /// # Errors
     /// As there.
-    pub fn read_range(
-        &self,
-        path: impl AsRef<Path>,
-        range: impl RangeBounds<u64>,
-    ) -> Result<Vec<u8>, Error> {
+    pub fn read_range(&self, path: impl AsRef<Path>, range: impl RangeBounds<u64>) -> Result<Vec<u8>, Error> {
         self.wait(self.inner.read_range(path, range))
     }
 

@@ -138,7 +138,8 @@ impl Ostler {
     /// As [`start`](Self::start). Pools that were already changed stay changed.
     pub async fn reload(&mut self, config: Config) -> Result<Reloaded, Error> {
         let mut reloaded = Reloaded::default();
-        let gone: Vec<_> = self.pools.keys().filter(|name| !config.pools.contains_key(*name)).cloned().collect();
+        let gone: Vec<_> =
+            self.pools.keys().filter(|name| !config.pools.contains_key(*name)).cloned().collect();
         for (name, spec) in &config.pools {
             match self.config.pools.get(name) {
                 None => {
@@ -330,7 +331,9 @@ async fn survivors(pools: &BTreeMap<PoolName, Running>) -> Vec<String> {
             continue;
         }
         if let Ok(snapshot) = running.pool.snapshot().await {
-            names.extend(snapshot.runtimes.iter().map(|runtime| format!("{name}/{} ({})", runtime.id, runtime.handle)));
+            names.extend(
+                snapshot.runtimes.iter().map(|runtime| format!("{name}/{} ({})", runtime.id, runtime.handle)),
+            );
         }
     }
     names

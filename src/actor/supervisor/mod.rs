@@ -89,7 +89,9 @@ impl Supervisor {
                 }
             }
             Command::Reset(id) => {
-                if let Some((member, ticket)) = pool.member_mut(id).and_then(|m| Some((&m.address, m.ticket.as_ref()?))) {
+                if let Some((member, ticket)) =
+                    pool.member_mut(id).and_then(|m| Some((&m.address, m.ticket.as_ref()?)))
+                {
                     member.do_send(Reset { ended: ticket.epoch() });
                 }
             }
@@ -256,8 +258,14 @@ impl Handler<OpenPool> for Supervisor {
             },
         };
         let clock = Arc::clone(&self.clock);
-        let shared =
-            Shared::new(name.clone(), made_by.backend.name().to_owned(), spec.clone(), clock, log.clone(), calls);
+        let shared = Shared::new(
+            name.clone(),
+            made_by.backend.name().to_owned(),
+            spec.clone(),
+            clock,
+            log.clone(),
+            calls,
+        );
         self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let decider = Decider::new(spec, self.clock.now(), self.seed);
         let pool = Pool::new(decider, Arc::clone(&shared), made_by, log);
@@ -446,7 +454,8 @@ impl Handler<Inspect> for Supervisor {
 
     fn handle(&mut self, Inspect { pool, answer }: Inspect, _: &mut Self::Context) {
         if let Some(pool) = self.pools.get(&pool) {
-            let snapshot = Snapshot { status: pool.shared.status(), runtimes: pool.runtimes(self.clock.now()) };
+            let snapshot =
+                Snapshot { status: pool.shared.status(), runtimes: pool.runtimes(self.clock.now()) };
             // Whoever asked has gone.
             drop(answer.send(snapshot));
         }

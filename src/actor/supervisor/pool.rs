@@ -57,12 +57,7 @@ impl Member {
 }
 
 impl Pool {
-    pub(super) fn new(
-        decider: Decider,
-        shared: Arc<Shared>,
-        made_by: MadeBy,
-        log: slog::Logger,
-    ) -> Self {
+    pub(super) fn new(decider: Decider, shared: Arc<Shared>, made_by: MadeBy, log: slog::Logger) -> Self {
         let blueprint = blueprint(&shared, made_by.template);
         Self {
             decider,

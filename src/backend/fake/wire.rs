@@ -3,9 +3,11 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
+
+use tokio::sync::watch;
 
 use super::program::{self, Program};
 use super::runtime::FakeRuntime;
@@ -17,8 +19,8 @@ use crate::protocol::{Reply, Request};
 /// A wire without a stream: each call is answered by a future of its own.
 pub(super) struct FakeWire {
     runtime: Weak<FakeRuntime>,
-    epoch: AtomicU64,
-    open: AtomicBool,
+    /// The epoch of the lease that has begun and not ended.
+    lease: watch::Sender<Option<u64>>,
     tainted: Arc<AtomicBool>,
 }
 
@@ -26,8 +28,7 @@ impl FakeWire {
     pub(super) fn new(runtime: &Arc<FakeRuntime>) -> Self {
         Self {
             runtime: Arc::downgrade(runtime),
-            epoch: AtomicU64::new(0),
-            open: AtomicBool::new(false),
+            lease: watch::Sender::new(None),
             tainted: Arc::new(AtomicBool::new(false)),
         }
     }
@@ -35,7 +36,7 @@ impl FakeWire {
 
 impl fmt::Debug for FakeWire {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FakeWire").field("epoch", &self.epoch).finish_non_exhaustive()
+        f.debug_struct("FakeWire").field("lease", &self.lease).finish_non_exhaustive()
     }
 }
 
@@ -45,16 +46,17 @@ fn lost() -> WireError {
 
 impl Wire for FakeWire {
     fn call(&self, request: Request) -> Result<Box<dyn Call>, WireError> {
-        if let Some(epoch) = request.epoch() {
-            if !self.open.load(Ordering::Acquire) || epoch != self.epoch.load(Ordering::Acquire) {
-                return Err(WireError::Ended);
-            }
+        let epoch = request.epoch();
+        if epoch.is_some() && epoch != *self.lease.borrow() {
+            return Err(WireError::Ended);
         }
         let runtime = self.runtime.upgrade().filter(|runtime| runtime.is_alive()).ok_or_else(lost)?;
         let input = matches!(&request, Request::Exec(exec) if exec.stdin)
             || matches!(&request, Request::Write(write) if !write.complete);
         let mut call = FakeCall {
             runtime,
+            epoch,
+            lease: self.lease.subscribe(),
             request: Some(request),
             input: Vec::new(),
             answer: None,
@@ -68,12 +70,11 @@ impl Wire for FakeWire {
     }
 
     fn begin(&self, epoch: Epoch) {
-        self.epoch.store(epoch.0, Ordering::Release);
-        self.open.store(true, Ordering::Release);
+        self.lease.send_replace(Some(epoch.0));
     }
 
     fn end(&self) {
-        self.open.store(false, Ordering::Release);
+        self.lease.send_replace(None);
     }
 
     fn taint(&self) {
@@ -90,6 +91,8 @@ type Answer = Pin<Box<dyn Future<Output = Result<VecDeque<Reply>, WireError>> + 
 /// Collects the input, then answers.
 struct FakeCall {
     runtime: Arc<FakeRuntime>,
+    epoch: Option<u64>,
+    lease: watch::Receiver<Option<u64>>,
     /// Until the input is complete.
     request: Option<Request>,
     input: Vec<u8>,
@@ -105,14 +108,27 @@ impl fmt::Debug for FakeCall {
 }
 
 impl FakeCall {
+    fn is_over(&self) -> bool {
+        self.epoch.is_some() && self.epoch != *self.lease.borrow()
+    }
+
     fn begin(&mut self) {
         let Some(request) = self.request.take() else { return };
         let input = std::mem::take(&mut self.input);
         let runtime = Arc::clone(&self.runtime);
+        let (epoch, mut lease) = (self.epoch, self.lease.clone());
         self.answer = Some(Box::pin(async move {
             let alive = Arc::clone(&runtime);
+            let over = async {
+                match epoch {
+                    // An error means that the wire is gone, and every lease with it.
+                    Some(_) => drop(lease.wait_for(|now| *now != epoch).await),
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 biased;
+                () = over => Err(WireError::Ended),
                 _ = alive.ended() => Err(lost()),
                 replies = answer(runtime, request, input) => Ok(replies),
             }
@@ -161,7 +177,7 @@ impl Call for FakeCall {
             match result {
                 Ok(replies) => self.replies = replies,
                 Err(error) => {
-                    self.tainted.store(true, Ordering::Release);
+                    self.tainted.fetch_or(error.is_unknown(), Ordering::AcqRel);
                     return Poll::Ready(Err(error));
                 }
             }
@@ -169,6 +185,9 @@ impl Call for FakeCall {
     }
 
     fn poll_input(&mut self, _cx: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize, WireError>> {
+        if self.is_over() {
+            return Poll::Ready(Err(WireError::Ended));
+        }
         self.input.extend_from_slice(bytes);
         Poll::Ready(Ok(bytes.len()))
     }

@@ -3,5 +3,8 @@
 
 pub mod backend;
 pub mod guest;
+/// Public for the tests alone; no part of the API.
+#[doc(hidden)]
+pub mod handoff;
 pub mod model;
 pub mod protocol;

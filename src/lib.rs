@@ -5,12 +5,14 @@ pub mod backend;
 pub mod config;
 pub mod decide;
 pub mod guest;
+/// Public for the tests alone; no part of the API.
+#[doc(hidden)]
+pub mod handoff;
 pub mod model;
 pub mod observe;
 pub mod protocol;
 
 mod actor;
-mod handoff;
 mod pool;
 
 pub use config::{Config, ConfigError};

@@ -1,13 +1,10 @@
 use std::fmt;
-use std::task::Waker;
+use std::task::{Poll, Waker};
 
-use super::place::Place;
-use super::sync::{Arc, Mutex, MutexGuard, PoisonError, Queue};
+use super::sync::{Mutex, MutexGuard, PoisonError, Queue};
 use super::tally::Tally;
-use super::waiters::Waiters;
-use super::{Hooks, TakeError, Taken, Ticket};
-
-pub(super) type TakerPlace<R> = Arc<Place<Taken<R>>>;
+use super::waiters::{Look, Turn, Waiters};
+use super::{Hooks, TakeError, Ticket};
 
 /// Where tickets and takers meet. The algorithm, and why nobody waits beside a ready ticket, are in the
 /// module's documentation.
@@ -19,7 +16,7 @@ pub(super) struct Exchange<R> {
     pub(super) tally: Tally,
     /// The list of wakers, and no state of the pool: it is held for a few instructions, by those who wait and
     /// those who serve them, and no hook or waker runs under it.
-    waiters: Mutex<Waiters<Taken<R>>>,
+    waiters: Mutex<Waiters<Ticket<R>>>,
     ready: Queue<Ticket<R>>,
     hooks: Hooks<R>,
 }
@@ -29,7 +26,7 @@ pub(super) struct Exchange<R> {
 pub(super) enum Attempt<R> {
     Taken(Ticket<R>),
     /// A place among the waiters.
-    Queued(TakerPlace<R>),
+    Queued(usize),
     Refused(TakeError),
 }
 
@@ -44,7 +41,7 @@ pub(super) enum Standing {
 
 /// What came of an attempt to join.
 enum Joined<R> {
-    Waiting(TakerPlace<R>),
+    Waiting(usize),
     /// There was a ticket after all.
     Served(Ticket<R>),
     /// There are tickets, and older waiters: to be settled before.
@@ -56,8 +53,10 @@ enum Joined<R> {
 enum Step<R> {
     /// Nothing is left for each other.
     Done,
-    /// Somebody's turn has come.
-    Served(TakerPlace<R>, Ticket<R>),
+    /// Somebody was served; there may be more to do.
+    Served(Turn<Ticket<R>>),
+    /// The same, and there is nothing more to do.
+    ServedLast(Turn<Ticket<R>>),
     /// A ticket that nobody may take.
     Unfit(Ticket<R>),
 }
@@ -122,37 +121,58 @@ impl<R> Exchange<R> {
     /// Hands over to the oldest waiter past the queue. Gives the ticket back if nobody waits.
     #[cold]
     fn serve(&self, ticket: Ticket<R>) -> Option<Ticket<R>> {
-        let (place, unsettled) = {
+        let (turn, unsettled) = {
             let mut waiters = self.lock();
-            let Some(place) = waiters.next() else { return Some(ticket) };
-            (place, self.tally.add() && !waiters.is_empty() && !self.ready.is_empty())
+            if waiters.is_empty() {
+                return Some(ticket);
+            }
+            let turn = waiters.serve(ticket);
+            (turn, self.tally.add() && !waiters.is_empty() && !self.ready.is_empty())
         };
-        place.serve(Taken::new(ticket));
+        turn.wake();
         if unsettled {
             self.settle();
         }
         None
     }
 
-    /// The waiter at `place` gives up.
-    pub(super) fn leave(&self, place: &TakerPlace<R>) {
-        let left = self.lock().leave(place);
-        if left.is_some() {
-            self.release();
+    /// What has become of the waiter at `place`. When it is `Ready`, the place is gone.
+    pub(super) fn look(&self, place: usize, waker: &Waker) -> Poll<Result<Ticket<R>, TakeError>> {
+        let mut look = self.lock().look(place, waker);
+        if let Look::Moved = look {
+            let renewed = waker.clone();
+            let replaced = self.lock().renew(place, renewed);
+            drop(replaced);
+            look = self.lock().look(place, waker);
+        }
+        match look {
+            Look::Over(turn) => Poll::Ready(turn.map_err(|_| TakeError::Closed)),
+            Look::Waiting | Look::Moved => Poll::Pending,
+        }
+    }
+
+    /// The waiter at `place` gives up. A ticket it already had goes to the next.
+    pub(super) fn leave(&self, place: usize) {
+        let turn = self.lock().leave(place);
+        match turn {
+            Turn::Waiting(_) => self.release(),
+            Turn::Served(ticket) => self.put(ticket),
+            Turn::Refused => {}
         }
     }
 
     /// Refuses all takers, now and later; tickets that are ready, or put later, go to `on_return`.
     pub(super) fn close(&self) {
-        let refused = {
+        let turns = {
             let mut waiters = self.lock();
             if waiters.is_closed() {
                 return;
             }
-            self.tally.close(waiters.len());
-            waiters.close()
+            let turns = waiters.close();
+            self.tally.close(turns.len());
+            turns
         };
-        refused.into_iter().flatten().for_each(|place| place.refuse());
+        turns.into_iter().for_each(Turn::wake);
         self.settle();
     }
 
@@ -172,7 +192,7 @@ impl<R> Exchange<R> {
     #[cold]
     fn queue(&self, waker: &Waker, standing: Standing) -> Attempt<R> {
         loop {
-            match self.join(Arc::new(Place::new(waker.clone())), standing) {
+            match self.join(waker.clone(), standing) {
                 Joined::Waiting(place) => return Attempt::Queued(place),
                 Joined::Served(ticket) => return Attempt::Taken(ticket),
                 Joined::OthersFirst => self.settle(),
@@ -184,7 +204,7 @@ impl<R> Exchange<R> {
         }
     }
 
-    fn join(&self, place: TakerPlace<R>, standing: Standing) -> Joined<R> {
+    fn join(&self, waker: Waker, standing: Standing) -> Joined<R> {
         let mut waiters = self.lock();
         if waiters.is_closed() {
             return Joined::Not(TakeError::Closed);
@@ -200,14 +220,8 @@ impl<R> Exchange<R> {
             Standing::New if waiters.is_full() => {
                 Joined::Not(TakeError::Overloaded { waiters: waiters.len() })
             }
-            Standing::New => {
-                waiters.join_behind(Arc::clone(&place));
-                Joined::Waiting(place)
-            }
-            Standing::Next => {
-                waiters.join_ahead(Arc::clone(&place));
-                Joined::Waiting(place)
-            }
+            Standing::New => Joined::Waiting(waiters.join_behind(waker)),
+            Standing::Next => Joined::Waiting(waiters.join_ahead(waker)),
         }
     }
 
@@ -233,7 +247,8 @@ impl<R> Exchange<R> {
         loop {
             match self.settle_one() {
                 Step::Done => return,
-                Step::Served(place, ticket) => place.serve(Taken::new(ticket)),
+                Step::Served(turn) => turn.wake(),
+                Step::ServedLast(turn) => return turn.wake(),
                 Step::Unfit(ticket) => self.return_to_owner(ticket),
             }
         }
@@ -245,13 +260,12 @@ impl<R> Exchange<R> {
             return Step::Done;
         }
         let Some(ticket) = self.ready.pop() else { return Step::Done };
-        if !ticket.is_condemned()
-            && let Some(place) = waiters.next()
-        {
-            return Step::Served(place, ticket);
+        if waiters.is_closed() || ticket.is_condemned() {
+            self.tally.subtract();
+            return Step::Unfit(ticket);
         }
-        self.tally.subtract();
-        Step::Unfit(ticket)
+        let turn = waiters.serve(ticket);
+        if waiters.is_empty() || self.ready.is_empty() { Step::ServedLast(turn) } else { Step::Served(turn) }
     }
 
     fn note(&self, left: i64) {
@@ -261,7 +275,7 @@ impl<R> Exchange<R> {
     }
 
     /// A panic cannot happen under this lock; if it did, the list would still be whole.
-    fn lock(&self) -> MutexGuard<'_, Waiters<Taken<R>>> {
+    fn lock(&self) -> MutexGuard<'_, Waiters<Ticket<R>>> {
         self.waiters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -89,7 +89,8 @@ impl<R> Handoff<R> {
         self.0.tally.stock()
     }
 
-    /// Calls `on_low` when a take leaves fewer than `mark` ready. Default 0: when somebody has to wait.
+    /// Calls `on_low` when a take leaves fewer than `mark` ready; with `None` never, because nothing could be
+    /// done about it. Default 0: when somebody has to wait.
     pub fn set_low_mark(&self, mark: Option<usize>) {
         let mark = mark.map_or(i64::MIN, |mark| i64::try_from(mark).unwrap_or(i64::MAX));
         self.0.tally.set_low_mark(mark);

@@ -41,7 +41,6 @@
 
 mod exchange;
 mod handle;
-mod place;
 mod sync;
 mod take;
 mod taken;

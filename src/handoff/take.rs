@@ -5,8 +5,7 @@ use std::task::{Context, Poll, Waker, ready};
 use tokio::task::coop;
 
 use super::Taken;
-use super::exchange::{Attempt, Exchange, Standing, TakerPlace};
-use super::place::Closed;
+use super::exchange::{Attempt, Exchange, Standing};
 
 /// Why a take failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -28,7 +27,7 @@ pub enum TakeError {
 pub struct Take<'a, R> {
     exchange: &'a Exchange<R>,
     /// Among the waiters.
-    place: Option<TakerPlace<R>>,
+    place: Option<usize>,
 }
 
 impl<'a, R> Take<'a, R> {
@@ -53,28 +52,27 @@ impl<R> Future for Take<'_, R> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        let Some(place) = &this.place else {
+        let Some(place) = this.place else {
             let budget = ready!(coop::poll_proceed(cx));
             let attempt = ready!(this.attempt(cx.waker(), Standing::New));
             budget.made_progress();
             return Poll::Ready(attempt);
         };
-        let turn = ready!(place.look(cx.waker()));
+        let turn = ready!(this.exchange.look(place, cx.waker()));
         this.place = None;
         match turn {
-            Ok(taken) if taken.is_condemned() => {
-                this.exchange.return_to_owner(taken.withdraw());
+            Ok(ticket) if ticket.is_condemned() => {
+                this.exchange.return_to_owner(ticket);
                 this.attempt(cx.waker(), Standing::Next)
             }
-            Ok(taken) => Poll::Ready(Ok(taken)),
-            Err(Closed) => Poll::Ready(Err(TakeError::Closed)),
+            turn => Poll::Ready(turn.map(Taken::new)),
         }
     }
 }
 
 impl<R> Drop for Take<'_, R> {
     fn drop(&mut self) {
-        if let Some(place) = &self.place {
+        if let Some(place) = self.place {
             self.exchange.leave(place);
         }
     }

@@ -1,32 +1,66 @@
-use std::collections::VecDeque;
+use std::mem;
+use std::task::Waker;
 
-use super::place::Place;
-use super::sync::Arc;
+use slab::Slab;
 
-/// Room kept when nobody waits; beyond this the memory of a flood is given back.
+/// No place: the end of the list.
+const NONE: usize = usize::MAX;
+
+/// Places kept when nobody waits; beyond this the memory of a flood is given back.
 const KEPT: usize = 1024;
 
-/// Gaps that are left alone.
-const GAPS: usize = 64;
-
-/// The takers that wait, oldest first.
+/// The takers that wait, oldest first: a doubly linked list inside a slab, so that waiting allocates nothing
+/// once warm and leaving takes constant time from anywhere.
 ///
-/// A ring: takers join behind and are served in front, at memory that two threads seldom touch together. Whoever
-/// leaves from the middle leaves a gap; gaps at either end go at once, and the others when they outnumber those
-/// who wait.
+/// Wakers come in and go out by value: cloning, waking or dropping one runs foreign code, which must not happen
+/// under the lock around this list.
 #[derive(Debug)]
 pub(super) struct Waiters<T> {
-    ring: VecDeque<Option<Arc<Place<T>>>>,
-    /// The number of the place in front. Places are numbered as they join.
-    front: usize,
+    places: Slab<Place<T>>,
+    oldest: usize,
+    newest: usize,
     waiting: usize,
     limit: usize,
     closed: bool,
 }
 
+/// One waiter's, from joining to leaving. Linked only while it waits.
+#[derive(Debug)]
+struct Place<T> {
+    older: usize,
+    newer: usize,
+    turn: Turn<T>,
+}
+
+/// How it stands with one waiter.
+#[derive(Debug)]
+pub(super) enum Turn<T> {
+    /// In the list; to be woken by this.
+    Waiting(Waker),
+    /// Out of the list, with what it waited for.
+    Served(T),
+    /// Out of the list: the handoff was closed.
+    Refused,
+}
+
+/// What a waiter that looks at its place finds.
+#[derive(Debug)]
+pub(super) enum Look<T> {
+    /// Its turn has come; the place is free again.
+    Over(Result<T, Closed>),
+    /// Not yet.
+    Waiting,
+    /// Not yet, and the waker that would be woken is not this one.
+    Moved,
+}
+
+/// The handoff was closed while the waiter waited.
+#[derive(Debug)]
+pub(super) struct Closed;
+
 impl<T> Waiters<T> {
     pub(super) const fn new(limit: usize) -> Self {
-        Self { ring: VecDeque::new(), front: 0, waiting: 0, limit, closed: false }
+        Self { places: Slab::new(), oldest: NONE, newest: NONE, waiting: 0, limit, closed: false }
     }
 
     /// How many wait. Those served or refused no longer do.
@@ -50,65 +84,98 @@ impl<T> Waiters<T> {
         self.limit = limit;
     }
 
-    /// Behind all others.
-    pub(super) fn join_behind(&mut self, place: Arc<Place<T>>) {
-        place.set_number(self.front.wrapping_add(self.ring.len()));
-        self.ring.push_back(Some(place));
-        self.waiting += 1;
+    /// A new waiter behind all others. Answers its place.
+    pub(super) fn join_behind(&mut self, waker: Waker) -> usize {
+        self.link(self.newest, NONE, waker)
     }
 
-    /// Ahead of all others.
-    pub(super) fn join_ahead(&mut self, place: Arc<Place<T>>) {
-        self.front = self.front.wrapping_sub(1);
-        place.set_number(self.front);
-        self.ring.push_front(Some(place));
-        self.waiting += 1;
+    /// A new waiter ahead of all others. Answers its place.
+    pub(super) fn join_ahead(&mut self, waker: Waker) -> usize {
+        self.link(NONE, self.oldest, waker)
     }
 
-    /// The oldest, who waits no more.
-    pub(super) fn next(&mut self) -> Option<Arc<Place<T>>> {
-        while let Some(oldest) = self.ring.pop_front() {
-            self.front = self.front.wrapping_add(1);
-            if oldest.is_some() {
-                self.waiting -= 1;
-                return oldest;
-            }
+    /// Hands `ticket` to the oldest waiter. Answers what was its turn before, with the waker in it. Somebody
+    /// must be waiting.
+    pub(super) fn serve(&mut self, ticket: T) -> Turn<T> {
+        self.end_turn(Turn::Served(ticket))
+    }
+
+    /// What has become of the waiter at `place`, who would be woken by `waker`.
+    pub(super) fn look(&mut self, place: usize, waker: &Waker) -> Look<T> {
+        match &self.places[place].turn {
+            Turn::Waiting(known) if known.will_wake(waker) => Look::Waiting,
+            Turn::Waiting(_) => Look::Moved,
+            Turn::Served(_) | Turn::Refused => match self.leave(place) {
+                Turn::Served(ticket) => Look::Over(Ok(ticket)),
+                Turn::Waiting(_) | Turn::Refused => Look::Over(Err(Closed)),
+            },
         }
-        None
     }
 
-    /// Out of the queue, if still in it. Answers the place.
-    pub(super) fn leave(&mut self, place: &Arc<Place<T>>) -> Option<Arc<Place<T>>> {
-        let index = place.number().wrapping_sub(self.front);
-        let left = self.ring.get_mut(index)?.take_if(|known| Arc::ptr_eq(known, place))?;
-        self.waiting -= 1;
-        self.tidy();
-        Some(left)
+    /// Has the waiter at `place` woken by `waker` from now on, if it still waits. Answers the waker not needed.
+    pub(super) fn renew(&mut self, place: usize, waker: Waker) -> Waker {
+        match &mut self.places[place].turn {
+            Turn::Waiting(known) => mem::replace(known, waker),
+            Turn::Served(_) | Turn::Refused => waker,
+        }
     }
 
-    /// Refuses later ones. Answers those who wait now.
-    pub(super) fn close(&mut self) -> VecDeque<Option<Arc<Place<T>>>> {
+    /// Frees `place`, whether its turn has come or not.
+    pub(super) fn leave(&mut self, place: usize) -> Turn<T> {
+        if matches!(self.places[place].turn, Turn::Waiting(_)) {
+            self.unlink(place);
+        }
+        let turn = self.places.remove(place).turn;
+        if self.places.is_empty() && self.places.capacity() > KEPT {
+            self.places = Slab::new();
+        }
+        turn
+    }
+
+    /// Refuses everybody, now and later. Answers their turns, with the wakers in them.
+    pub(super) fn close(&mut self) -> Vec<Turn<T>> {
         self.closed = true;
-        self.waiting = 0;
-        std::mem::take(&mut self.ring)
+        (0..self.waiting).map(|_| self.end_turn(Turn::Refused)).collect()
     }
 
-    fn tidy(&mut self) {
-        while let Some(None) = self.ring.back() {
-            self.ring.pop_back();
+    fn end_turn(&mut self, turn: Turn<T>) -> Turn<T> {
+        let oldest = self.oldest;
+        self.unlink(oldest);
+        mem::replace(&mut self.places[oldest].turn, turn)
+    }
+
+    fn link(&mut self, older: usize, newer: usize, waker: Waker) -> usize {
+        let place = self.places.insert(Place { older, newer, turn: Turn::Waiting(waker) });
+        self.bind(older, place);
+        self.bind(place, newer);
+        self.waiting += 1;
+        place
+    }
+
+    fn unlink(&mut self, place: usize) {
+        let Place { older, newer, .. } = self.places[place];
+        self.bind(older, newer);
+        self.waiting -= 1;
+    }
+
+    /// Makes two places neighbours; at [`NONE`], the end of the list.
+    fn bind(&mut self, older: usize, newer: usize) {
+        match self.places.get_mut(older) {
+            Some(place) => place.newer = newer,
+            None => self.oldest = newer,
         }
-        while let Some(None) = self.ring.front() {
-            self.ring.pop_front();
-            self.front = self.front.wrapping_add(1);
+        match self.places.get_mut(newer) {
+            Some(place) => place.older = older,
+            None => self.newest = older,
         }
-        if self.ring.len() > 2 * self.waiting + GAPS {
-            self.ring.retain(Option::is_some);
-            for (index, place) in self.ring.iter().flatten().enumerate() {
-                place.set_number(self.front.wrapping_add(index));
-            }
-        }
-        if self.ring.capacity() > KEPT && self.ring.is_empty() {
-            self.ring = VecDeque::new();
+    }
+}
+
+impl<T> Turn<T> {
+    /// Wakes who waits.
+    pub(super) fn wake(self) {
+        if let Self::Waiting(waker) = self {
+            waker.wake();
         }
     }
 }

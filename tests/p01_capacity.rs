@@ -15,7 +15,8 @@ const EVENTS: u64 = 1_000_000;
 #[test]
 fn a_million_random_events() {
     let events = Cell::new(0);
-    let config = Config { cases: 700, failure_persistence: None, max_shrink_iters: 20_000, ..Config::default() };
+    let config =
+        Config { cases: 700, failure_persistence: None, max_shrink_iters: 20_000, ..Config::default() };
     let history = (any::<u64>(), vec(any::<u32>(), 1..=6000));
     TestRunner::new(config)
         .run(&history, |(seed, words)| {

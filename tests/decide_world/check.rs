@@ -1,7 +1,7 @@
 use ostler::decide::{Command, Event, SlotKind};
 use ostler::model::{Reason, State};
 
-use super::{Place, World};
+use super::World;
 
 /// What a check compares with.
 pub(super) struct Before {
@@ -44,21 +44,25 @@ impl World {
             self.check_demand(event);
         }
         if before.late {
-            let named = commands.iter().find(|command| {
-                matches!(command, Command::Put(_) | Command::Reset(_) | Command::Retire(..))
-            });
+            let named = commands
+                .iter()
+                .find(|command| matches!(command, Command::Put(_) | Command::Reset(_) | Command::Retire(..)));
             assert_eq!(named, None, "{event:?} came late");
         }
         for command in commands {
             self.check_maintenance(command);
         }
         let wakes = commands.iter().filter(|command| matches!(command, Command::WakeAt(_))).count();
-        assert!(wakes <= 1, "{commands:?}");
+        assert!(wakes <= 2, "{commands:?}");
         if self.finished > 0 {
             assert!(self.runtimes.is_empty(), "finished with {:?}", self.runtimes);
         } else if !self.draining {
             let room = self.decider.ledger().total(SlotKind::Pooled) < self.decider.spec().max;
-            assert_eq!(self.handoff.mark.is_some(), room, "watching for what cannot be helped, or not at all");
+            assert_eq!(
+                self.handoff.mark.is_some(),
+                room,
+                "watching for what cannot be helped, or not at all"
+            );
         }
     }
 
@@ -91,7 +95,10 @@ impl World {
         assert!(overflow <= spec.overflow.max(before.overflow), "{overflow} beyond max of {}", spec.overflow);
         assert!(self.overflow_launched <= self.overflow_wanted, "overflow nobody asked for");
         let arriving = ledger.arriving(SlotKind::Pooled) + ledger.arriving(SlotKind::Overflow);
-        assert!(arriving <= spec.launch_parallelism.max(before.pooled + before.overflow), "{arriving} at once");
+        assert!(
+            arriving <= spec.launch_parallelism.max(before.pooled + before.overflow),
+            "{arriving} at once"
+        );
         assert!(self.handoff.ready.len() <= self.runtimes.len(), "a ready ticket without a runtime");
     }
 
@@ -114,11 +121,12 @@ impl World {
         match command {
             Command::Withdraw(Reason::Idle) => assert!(ready >= spec.min, "{ready} left of {}", spec.min),
             Command::Withdraw(reason) => {
-                let staying = ledger.total(SlotKind::Pooled) - ledger.count_of(SlotKind::Pooled, State::Retiring);
+                let staying =
+                    ledger.total(SlotKind::Pooled) - ledger.count_of(SlotKind::Pooled, State::Retiring);
                 assert!(self.draining || staying > spec.max, "withdrawn: {reason}");
             }
             Command::Condemn(id, Reason::Aged | Reason::SpecChanged) => {
-                let was_ready = self.runtimes.get(id).is_some_and(|runtime| runtime.place == Place::Hands);
+                let was_ready = self.taken.contains(id);
                 let full = ledger.total(SlotKind::Pooled) >= spec.max;
                 assert!(!was_ready || ready >= spec.min || full, "{ready} left of {}", spec.min);
             }

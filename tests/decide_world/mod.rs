@@ -101,6 +101,8 @@ pub(crate) struct World {
     pub(crate) finished: u32,
     pub(crate) overflow_wanted: u64,
     queue: VecDeque<Event>,
+    /// Condemned in this step while their tickets were ready.
+    taken: Vec<RuntimeId>,
     timers: BTreeMap<(Moment, u64), Due>,
     rng: fastrand::Rng,
     last_launched: RuntimeId,
@@ -129,6 +131,7 @@ impl World {
             finished: 0,
             overflow_wanted: 0,
             queue: VecDeque::new(),
+            taken: Vec::new(),
             timers: BTreeMap::new(),
             rng: fastrand::Rng::with_seed(seed ^ 0x05_71_E6),
             last_launched: RuntimeId(0),
@@ -174,6 +177,7 @@ impl World {
 
     pub(crate) fn deliver(&mut self, event: Event) -> Vec<Command> {
         self.events += 1;
+        self.taken.clear();
         self.learn(&event);
         let before = self.before(&event);
         let stock = self.handoff.stock();

@@ -141,6 +141,7 @@ impl World {
         runtime.condemned = true;
         if self.handoff.remove(id) {
             runtime.place = Place::Hands;
+            self.taken.push(id);
             self.queue(Event::Withdrawn { id, reason });
         }
     }

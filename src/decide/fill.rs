@@ -14,7 +14,7 @@ impl Decider {
         let spare = usize::from(self.expiry.due(now).is_some());
         let waiters = stock.waiters.saturating_sub(self.ledger.arriving(SlotKind::Overflow));
         let missing = (self.spec.min + spare + waiters).saturating_sub(stock.ready + coming);
-        if missing == 0 && self.under_way() == 0 {
+        if (missing == 0 || self.staying() >= self.spec.max) && self.under_way() == 0 {
             self.restart.not_needed();
         }
         let room = self.spec.max.saturating_sub(self.ledger.total(SlotKind::Pooled));

@@ -55,12 +55,16 @@ impl Decider {
     }
 
     fn surplus(&self) -> usize {
-        let retiring = self.ledger.count_of(SlotKind::Pooled, State::Retiring);
-        (self.ledger.total(SlotKind::Pooled) - retiring).saturating_sub(self.spec.max)
+        self.staying().saturating_sub(self.spec.max)
+    }
+
+    /// Pooled runtimes that are not on their way out.
+    pub(super) fn staying(&self) -> usize {
+        self.ledger.total(SlotKind::Pooled) - self.ledger.count_of(SlotKind::Pooled, State::Retiring)
     }
 
     /// New settings. What was made from others is outdated; of too many, those that nobody can lease yet go
-    /// first, the youngest first.
+    /// first, the youngest of them first.
     pub(super) fn reconfigure(&mut self, spec: PoolSpec, commands: &mut Vec<Command>) -> Result<(), Illegal> {
         self.restart.set_spec(spec.restart);
         let same = spec.makes_the_same_as(&self.spec);

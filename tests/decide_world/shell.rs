@@ -5,6 +5,9 @@ use ostler::model::{PoolSpec, Reason, ResetPolicy, RuntimeId, State};
 
 use super::{Due, Note, Place, Runtime, World};
 
+/// Waiters beyond this are refused.
+const QUEUE: usize = 20;
+
 /// What the actors do: events in, commands out.
 impl World {
     /// What an event says of a runtime's state by itself; the rest follows from the commands.
@@ -21,6 +24,11 @@ impl World {
                 }
             }
             Event::Drain => self.draining = true,
+            Event::Crashed(id) => {
+                if self.runtimes.get(id).is_some_and(|runtime| runtime.state != State::Retiring) {
+                    self.note(Note::Failure(*id));
+                }
+            }
             _ => {}
         }
     }
@@ -157,7 +165,7 @@ impl World {
 
     /// Someone asks for a lease: at once from the ready ones, or as a waiter.
     pub(crate) fn lease(&mut self) {
-        if self.handoff.closed {
+        if self.handoff.closed || self.handoff.waiters == QUEUE {
             return;
         }
         if let Some(id) = self.handoff.pop() {
@@ -219,9 +227,6 @@ impl World {
     pub(super) fn bury(&mut self, id: RuntimeId) {
         if let Some(runtime) = self.runtimes.remove(&id) {
             assert_ne!(runtime.place, Place::Ready, "{id} could still be leased");
-            if runtime.state != State::Retiring {
-                self.note(Note::Failure(id));
-            }
         }
     }
 

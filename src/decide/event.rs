@@ -100,3 +100,17 @@ pub struct Stock {
     /// Queued.
     pub waiters: usize,
 }
+
+impl Stock {
+    /// What it is once these have been done; of a condemned or withdrawn ticket that is not known before.
+    pub(super) fn after(mut self, commands: &[Command]) -> Self {
+        for _ in commands.iter().filter(|command| matches!(command, Command::Put(_))) {
+            if self.waiters > 0 {
+                self.waiters -= 1;
+            } else {
+                self.ready += 1;
+            }
+        }
+        self
+    }
+}

@@ -1,18 +1,22 @@
 use super::event::{Command, Stock};
-use super::ledger::SlotKind;
+use super::ledger::{Slot, SlotKind};
 use super::restart::Verdict;
 use super::{Decider, Moment};
-use crate::model::{Reason, RuntimeId, State};
+use crate::model::{RuntimeId, State};
 
-/// How many runtimes to launch, and which old ones make room (P1, P10).
+/// How many runtimes to launch, and when (P1, P7).
 impl Decider {
-    /// Launches what is missing: `min` ready ones and one for each waiter, less what is on its way.
+    /// Launches what is missing: `min` ready ones, one for each waiter, and one to replace something old with;
+    /// less what is on its way.
     pub(super) fn fill(&mut self, now: Moment, stock: Stock, commands: &mut Vec<Command>) {
         let coming =
             self.ledger.arriving(SlotKind::Pooled) + self.ledger.count_of(SlotKind::Pooled, State::Resetting);
-        let spare = usize::from(self.oldest(now).is_some());
-        let wanted = self.spec.min + spare + stock.waiters;
-        let missing = wanted.saturating_sub(stock.ready + coming);
+        let spare = usize::from(self.expiry.due(now).is_some());
+        let waiters = stock.waiters.saturating_sub(self.ledger.arriving(SlotKind::Overflow));
+        let missing = (self.spec.min + spare + waiters).saturating_sub(stock.ready + coming);
+        if (missing == 0 || self.staying() >= self.spec.max) && self.under_way() == 0 {
+            self.restart.not_needed();
+        }
         let room = self.spec.max.saturating_sub(self.ledger.total(SlotKind::Pooled));
         for _ in 0..missing.min(room) {
             if self.launch(now, SlotKind::Pooled, commands) == Launching::Held {
@@ -37,8 +41,30 @@ impl Decider {
         }
     }
 
+    /// The handoff need only call when something can be launched for it.
+    pub(super) fn watch(&mut self, commands: &mut Vec<Command>) {
+        let room = self.ledger.total(SlotKind::Pooled) < self.spec.max;
+        let mark = room.then_some(self.spec.min);
+        if self.watched != Some(mark) {
+            self.watched = Some(mark);
+            commands.push(Command::Watch(mark));
+        }
+    }
+
+    /// Asks to be called at a moment, unless that is sure to happen sooner.
+    pub(super) fn wake_at(&mut self, now: Moment, at: Moment, commands: &mut Vec<Command>) {
+        if self.wakes_at.is_none_or(|set| set <= now || at < set) {
+            self.wakes_at = Some(at);
+            commands.push(Command::WakeAt(at));
+        }
+    }
+
+    fn under_way(&self) -> usize {
+        self.ledger.arriving(SlotKind::Pooled) + self.ledger.arriving(SlotKind::Overflow)
+    }
+
     fn launch(&mut self, now: Moment, kind: SlotKind, commands: &mut Vec<Command>) -> Launching {
-        let under_way = self.ledger.arriving(SlotKind::Pooled) + self.ledger.arriving(SlotKind::Overflow);
+        let under_way = self.under_way();
         if under_way >= self.spec.launch_parallelism {
             return Launching::Held;
         }
@@ -50,54 +76,32 @@ impl Decider {
                 Launching::Started
             }
             Verdict::At(moment) => {
-                commands.push(Command::WakeAt(moment));
+                self.wake_at(now, moment, commands);
                 Launching::Held
             }
             Verdict::AfterProbe => Launching::Held,
         }
     }
 
-    /// Condemns one runtime that is past its time, once enough others are ready that `min` holds without it.
-    /// Where `max` leaves no room to launch the replacement first, an aged one goes when its next lease ends,
-    /// and an outdated one goes first.
-    pub(super) fn replace_old(&mut self, now: Moment, stock: Stock, commands: &mut Vec<Command>) {
-        self.condemn_strays(commands);
-        let Some((id, reason)) = self.oldest(now) else { return };
-        let spare = stock.ready > self.spec.min;
-        let no_room = self.ledger.total(SlotKind::Pooled) >= self.spec.max
-            && self.ledger.arriving(SlotKind::Pooled) == 0
-            && self.ledger.count(State::Retiring) == 0;
-        if spare || (no_room && reason == Reason::SpecChanged) {
-            self.condemn(id, reason, commands);
-        }
-    }
-
-    /// An overflow runtime that circulates is either leased, and then this changes nothing for its holder, or
-    /// lies about unused.
-    fn condemn_strays(&mut self, commands: &mut Vec<Command>) {
-        let strays: Vec<_> = self.expiry.strays().filter(|id| self.may_condemn(*id)).collect();
-        for id in strays {
-            // The one being put right now is for a waiter.
-            if !commands.contains(&Command::Put(id)) {
-                self.condemn(id, Reason::Overflow, commands);
-            }
-        }
-    }
-
-    fn condemn(&mut self, id: RuntimeId, reason: Reason, commands: &mut Vec<Command>) {
-        if let Some(slot) = self.ledger.get_mut(id) {
-            slot.condemned = Some(reason);
-            self.expiry.forget(id, slot.aged_at);
-            commands.push(Command::Condemn(id, reason));
-        }
-    }
-
-    fn oldest(&self, now: Moment) -> Option<(RuntimeId, Reason)> {
-        self.expiry.due(now).find(|(id, _)| self.may_condemn(*id))
-    }
-
-    fn may_condemn(&self, id: RuntimeId) -> bool {
-        self.ledger.get(id).is_some_and(|slot| slot.state == State::Circulating && slot.condemned.is_none())
+    fn new_slot(&mut self, now: Moment, kind: SlotKind) -> RuntimeId {
+        let id = RuntimeId(self.next_id);
+        self.next_id += 1;
+        // A tenth of spread keeps runtimes made together from going together.
+        let jitter = self.rng.f64();
+        let aged_at = self.spec.max_lifetime.and_then(|age| {
+            let spread = (age / 10).mul_f64(jitter);
+            now.checked_add(age.saturating_sub(spread))
+        });
+        let slot = Slot {
+            state: State::Launching,
+            kind,
+            generation: self.generation,
+            aged_at,
+            condemned: None,
+            reason: None,
+        };
+        self.ledger.add(id, slot);
+        id
     }
 }
 

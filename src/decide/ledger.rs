@@ -25,6 +25,12 @@ impl Slot {
     pub fn state(&self) -> State {
         self.state
     }
+
+    /// What it counts against.
+    #[must_use]
+    pub fn kind(&self) -> SlotKind {
+        self.kind
+    }
 }
 
 /// Which allowance a runtime counts against.
@@ -106,7 +112,9 @@ impl Ledger {
         }
     }
 
-    pub(super) fn get(&self, id: RuntimeId) -> Option<&Slot> {
+    /// One runtime, unless it is gone.
+    #[must_use]
+    pub fn get(&self, id: RuntimeId) -> Option<&Slot> {
         self.slots.get(&id)
     }
 
@@ -114,7 +122,8 @@ impl Ledger {
         self.slots.get_mut(&id)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (RuntimeId, &Slot)> {
+    /// Every runtime that is not gone, the oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = (RuntimeId, &Slot)> {
         self.slots.iter().map(|(id, slot)| (*id, slot))
     }
 

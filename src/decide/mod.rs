@@ -18,7 +18,9 @@ mod event;
 mod expiry;
 mod fill;
 mod ledger;
+mod replace;
 mod restart;
+mod shrink;
 mod step;
 mod warmth;
 

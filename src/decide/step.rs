@@ -2,6 +2,7 @@ use super::Moment;
 use super::event::{Command, Event, Fate, Stock};
 use super::expiry::Expiry;
 use super::ledger::{Illegal, Ledger, Slot, SlotKind};
+use super::replace::Swap;
 use super::restart::Restart;
 use super::warmth::Warmth;
 use crate::model::{PoolSpec, Reason, ResetPolicy, RuntimeId, State};
@@ -16,18 +17,20 @@ pub struct Decider {
     pub(super) expiry: Expiry,
     /// Leases that wait with overflow allowed and have not been launched for.
     pub(super) overflow_wanted: usize,
-    generation: u64,
-    warmth: Warmth,
+    pub(super) generation: u64,
+    pub(super) warmth: Warmth,
     /// Ready runtimes found unneeded that have not been withdrawn yet.
-    unneeded: usize,
-    next_id: u64,
-    phase: Phase,
-    watched: Option<Option<usize>>,
+    pub(super) unneeded: usize,
+    pub(super) swap: Option<Swap>,
+    pub(super) next_id: u64,
+    pub(super) phase: Phase,
+    pub(super) watched: Option<Option<usize>>,
+    pub(super) wakes_at: Option<Moment>,
     degraded: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
+pub(super) enum Phase {
     Serving,
     Draining,
     Finished,
@@ -47,9 +50,11 @@ impl Decider {
             generation: 0,
             warmth: Warmth::new(now),
             unneeded: 0,
+            swap: None,
             next_id: 1,
             phase: Phase::Serving,
             watched: None,
+            wakes_at: None,
             degraded: false,
         }
     }
@@ -61,9 +66,14 @@ impl Decider {
     /// done; it is a defect of the caller, to be logged.
     pub fn step(&mut self, now: Moment, stock: Stock, event: Event) -> Result<Vec<Command>, Illegal> {
         let mut commands = Vec::new();
+        let may_be_too_many = matches!(
+            event,
+            Event::Tick { .. } | Event::Withdrawn { .. } | Event::Reconfigured(_) | Event::Drain
+        );
         self.take(now, stock, event, &mut commands)?;
-        if let Some(reason) = self.excess(stock) {
-            commands.push(Command::Withdraw(reason));
+        let mut stock = stock.after(&commands);
+        if may_be_too_many {
+            self.withdraw(&mut stock, &mut commands);
         }
         if self.phase == Phase::Serving {
             self.replace_old(now, stock, &mut commands);
@@ -116,7 +126,10 @@ impl Decider {
             Event::Returned { id, uses, fate } => self.returned(now, id, uses, fate, commands)?,
             Event::Withdrawn { id, reason } => {
                 if self.is_in(id, State::Circulating) {
-                    self.retire(id, reason, commands)?;
+                    match self.why_withdrawn(stock, id, reason) {
+                        Some(reason) => self.retire(id, reason, commands)?,
+                        None => commands.push(Command::Put(id)),
+                    }
                 }
             }
             Event::ResetDone(id) => self.reset_done(now, id, commands)?,
@@ -131,12 +144,16 @@ impl Decider {
                 self.ended(now, id, Reason::Exited, commands)?;
                 // There is nobody left to carry it out.
                 commands.retain(|command| !matches!(command, Command::Retire(whose, _) if *whose == id));
-                self.ledger.transition(id, State::Gone)?;
+                if !self.is_gone(id) {
+                    self.enter(id, State::Gone)?;
+                }
             }
-            Event::Gone(id) => self.ledger.transition(id, State::Gone)?,
+            Event::Gone(id) => self.enter(id, State::Gone)?,
             Event::OverflowWanted => self.overflow_wanted += 1,
-            Event::Reconfigured(spec) => self.reconfigure(now, *spec),
-            Event::Drain => self.drain(State::is_arriving, commands)?,
+            Event::Reconfigured(spec) => self.reconfigure(*spec, commands)?,
+            Event::Drain => {
+                self.drain(|state| state.is_arriving() || state == State::Resetting, commands)?;
+            }
             Event::DrainNow => self.drain(|state| state != State::Retiring, commands)?,
         }
         Ok(())
@@ -144,20 +161,24 @@ impl Decider {
 
     /// Steps on the way up are not errors when the runtime has been retired meanwhile.
     fn advance(&mut self, id: RuntimeId, to: State) -> Result<(), Illegal> {
-        if self.is_in(id, State::Retiring) { Ok(()) } else { self.ledger.transition(id, to) }
+        if self.is_in(id, State::Retiring) { Ok(()) } else { self.enter(id, to) }
     }
 
     fn warmed(&mut self, stock: Stock, id: RuntimeId, commands: &mut Vec<Command>) -> Result<(), Illegal> {
         if self.is_in(id, State::Retiring) {
             return Ok(());
         }
-        self.ledger.transition(id, State::Circulating)?;
+        self.enter(id, State::Circulating)?;
         self.restart.succeeded();
         let overflow = self.slot(id).is_some_and(|slot| slot.kind == SlotKind::Overflow);
         if overflow && stock.waiters == 0 {
             return self.retire(id, Reason::Overflow, commands);
         }
         commands.push(Command::Put(id));
+        if overflow {
+            // One lease and no more. If the waiter is gone by now, it does not lie about either.
+            self.condemn(id, Reason::Overflow, commands);
+        }
         Ok(())
     }
 
@@ -198,7 +219,7 @@ impl Decider {
             commands.push(Command::Put(id));
             Ok(())
         } else {
-            self.ledger.transition(id, State::Resetting)?;
+            self.enter(id, State::Resetting)?;
             commands.push(Command::Reset(id));
             Ok(())
         }
@@ -211,7 +232,7 @@ impl Decider {
         match self.must_go(now, id) {
             Some(reason) => self.retire(id, reason, commands),
             None => {
-                self.ledger.transition(id, State::Circulating)?;
+                self.enter(id, State::Circulating)?;
                 commands.push(Command::Put(id));
                 Ok(())
             }
@@ -249,20 +270,36 @@ impl Decider {
         Ok(())
     }
 
-    fn retire(&mut self, id: RuntimeId, reason: Reason, commands: &mut Vec<Command>) -> Result<(), Illegal> {
-        self.ledger.transition(id, State::Retiring)?;
+    pub(super) fn retire(
+        &mut self,
+        id: RuntimeId,
+        reason: Reason,
+        commands: &mut Vec<Command>,
+    ) -> Result<(), Illegal> {
+        self.enter(id, State::Retiring)?;
         if let Some(slot) = self.ledger.get_mut(id) {
             slot.reason = Some(reason);
-            self.expiry.forget(id, slot.aged_at);
         }
         commands.push(Command::Retire(id, reason));
+        Ok(())
+    }
+
+    /// Moves a runtime on; `expiry` follows.
+    fn enter(&mut self, id: RuntimeId, to: State) -> Result<(), Illegal> {
+        self.ledger.transition(id, to)?;
+        if let Some(slot) = self.ledger.get(id) {
+            if to == State::Circulating {
+                self.expiry.watch(id, slot, self.generation);
+            } else {
+                self.expiry.forget(id, slot);
+            }
+        }
         Ok(())
     }
 
     /// Why a runtime whose ticket is at hand must not go on, if it must not.
     fn must_go(&self, now: Moment, id: RuntimeId) -> Option<Reason> {
         let slot = self.slot(id)?;
-        let too_many = self.ledger.total(SlotKind::Pooled) > self.spec.max;
         if self.phase != Phase::Serving {
             Some(Reason::Drained)
         } else if slot.kind == SlotKind::Overflow {
@@ -274,107 +311,23 @@ impl Decider {
         } else if slot.aged_at.is_some_and(|at| at <= now) {
             Some(Reason::Aged)
         } else {
-            too_many.then_some(Reason::Drained)
+            self.is_above_max().then_some(Reason::Drained)
         }
-    }
-
-    fn trim(&mut self, now: Moment, stock: Stock, lowest: usize) {
-        let Some(idle_timeout) = self.spec.idle_timeout else { return };
-        let idle = self.warmth.observe(now, lowest.min(stock.ready), idle_timeout);
-        self.unneeded += idle.saturating_sub(self.spec.min + self.unneeded);
-    }
-
-    /// Whether one ready runtime must go, and why. Asked after every step, so the next one follows when this
-    /// one has been withdrawn.
-    fn excess(&mut self, stock: Stock) -> Option<Reason> {
-        if stock.ready == 0 {
-            return None;
-        }
-        if self.phase != Phase::Serving {
-            return Some(Reason::Drained);
-        }
-        let staying =
-            self.ledger.total(SlotKind::Pooled) - self.ledger.count_of(SlotKind::Pooled, State::Retiring);
-        if staying > self.spec.max {
-            return Some(Reason::Drained);
-        }
-        if self.unneeded == 0 {
-            return None;
-        }
-        self.unneeded -= 1;
-        (stock.ready > self.spec.min).then_some(Reason::Idle)
-    }
-
-    fn reconfigure(&mut self, now: Moment, spec: PoolSpec) {
-        if !spec.makes_the_same_as(&self.spec) {
-            self.generation += 1;
-            for (id, slot) in self.ledger.iter() {
-                if slot.kind == SlotKind::Pooled && slot.state != State::Retiring && slot.condemned.is_none()
-                {
-                    self.expiry.is_outdated(id);
-                }
-            }
-        }
-        self.restart.set_spec(spec.restart);
-        self.warmth = Warmth::new(now);
-        self.spec = spec;
-    }
-
-    /// Closes the pool and retires at once those in a state that `at_once` picks; the others go as they come free.
-    fn drain(&mut self, at_once: impl Fn(State) -> bool, commands: &mut Vec<Command>) -> Result<(), Illegal> {
-        if self.phase == Phase::Serving {
-            self.phase = Phase::Draining;
-            commands.push(Command::Close);
-        }
-        let going: Vec<_> =
-            self.ledger.iter().filter(|(_, slot)| at_once(slot.state)).map(|(id, _)| id).collect();
-        for id in going {
-            self.retire(id, Reason::Drained, commands)?;
-        }
-        Ok(())
-    }
-
-    /// The handoff need only call when something can be launched for it.
-    fn watch(&mut self, commands: &mut Vec<Command>) {
-        let room = self.ledger.total(SlotKind::Pooled) < self.spec.max;
-        let mark = room.then_some(self.spec.min);
-        if self.watched != Some(mark) {
-            self.watched = Some(mark);
-            commands.push(Command::Watch(mark));
-        }
-    }
-
-    pub(super) fn new_slot(&mut self, now: Moment, kind: SlotKind) -> RuntimeId {
-        let id = RuntimeId(self.next_id);
-        self.next_id += 1;
-        // A tenth of spread keeps runtimes made together from going together.
-        let spread = 1.0 - self.rng.f64() / 10.0;
-        let slot = Slot {
-            state: State::Launching,
-            kind,
-            generation: self.generation,
-            aged_at: self.spec.max_lifetime.map(|age| now + age.mul_f64(spread)),
-            condemned: None,
-            reason: None,
-        };
-        match (kind, slot.aged_at) {
-            (SlotKind::Overflow, _) => self.expiry.is_stray(id),
-            (SlotKind::Pooled, Some(at)) => self.expiry.ages(id, at),
-            (SlotKind::Pooled, None) => {}
-        }
-        self.ledger.add(id, slot);
-        id
     }
 
     fn slot(&self, id: RuntimeId) -> Option<&Slot> {
         self.ledger.get(id)
     }
 
-    fn is_in(&self, id: RuntimeId, state: State) -> bool {
+    fn is_gone(&self, id: RuntimeId) -> bool {
+        self.slot(id).is_none() && id.0 < self.next_id
+    }
+
+    pub(super) fn is_in(&self, id: RuntimeId, state: State) -> bool {
         // A ticket can come back after its runtime is gone; that is the same as after it began to go.
         match self.slot(id) {
             Some(slot) => slot.state == state,
-            None => state == State::Retiring && id.0 < self.next_id,
+            None => state == State::Retiring && self.is_gone(id),
         }
     }
 }

@@ -108,13 +108,12 @@ impl Supervisor {
                     tether.condemn();
                 }
                 for ticket in pool.shared.handoff.withdraw_condemned() {
-                    let id = ticket.runtime();
-                    events.push_back(Event::Withdrawn { id, reason });
+                    events.push_back(Event::Withdrawn { id: pool.take_back(ticket), reason });
                 }
             }
             Command::Withdraw(reason) => {
                 if let Some(ticket) = pool.shared.handoff.withdraw() {
-                    events.push_back(Event::Withdrawn { id: ticket.runtime(), reason });
+                    events.push_back(Event::Withdrawn { id: pool.take_back(ticket), reason });
                 }
             }
             Command::Watch(mark) => pool.shared.handoff.set_low_mark(mark),
@@ -341,12 +340,9 @@ impl Handler<Returned> for Supervisor {
 
     fn handle(&mut self, Returned { pool: name, ticket }: Returned, context: &mut Self::Context) {
         let Some(pool) = self.pools.get_mut(&name) else { return };
-        let id = ticket.runtime();
         let fate = if ticket.resource().is_quarantined() { Fate::Quarantined } else { Fate::Used };
         let uses = ticket.uses();
-        if let Some(member) = pool.member_mut(id) {
-            member.ticket = Some(ticket);
-        }
+        let id = pool.take_back(ticket);
         self.feed(context, &name, Event::Returned { id, uses, fate });
     }
 }

@@ -107,6 +107,15 @@ impl Pool {
         now.saturating_sub(member.since)
     }
 
+    /// Keeps a ticket until it is put again or its runtime goes; answers whose it is.
+    pub(super) fn take_back(&mut self, ticket: Ticket<Resource>) -> RuntimeId {
+        let id = ticket.runtime();
+        if let Some(member) = self.members.get_mut(&id) {
+            member.ticket = Some(ticket);
+        }
+        id
+    }
+
     pub(super) fn reconfigure(&mut self, spec: &PoolSpec, made_by: Option<MadeBy>) {
         self.shared.set_spec(spec.clone());
         let template = match made_by {

@@ -26,10 +26,12 @@ pub(crate) fn renew(path: &CStr, size: u64, mode: u32) -> Result<()> {
     // SAFETY: `path` ends with a zero.
     check(unsafe { umount2(path.as_ptr(), MNT_DETACH) })?;
     let inodes = (size / 1024).max(1024);
-    let options = CString::new(format!("size={size},nr_inodes={inodes},mode={mode:o}")).map_err(|_| Errno::INVAL)?;
+    let options =
+        CString::new(format!("size={size},nr_inodes={inodes},mode={mode:o}")).map_err(|_| Errno::INVAL)?;
     let kind = c"tmpfs".as_ptr();
     // SAFETY: all strings end with a zero and outlive the call.
-    check(unsafe { mount(kind, path.as_ptr(), kind, MS_NOSUID | MS_NODEV, options.as_ptr().cast()) }).map(drop)
+    check(unsafe { mount(kind, path.as_ptr(), kind, MS_NOSUID | MS_NODEV, options.as_ptr().cast()) })
+        .map(drop)
 }
 
 /// Leaves shared memory, semaphores and message queues behind.

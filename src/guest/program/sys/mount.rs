@@ -1,9 +1,10 @@
 //! Mounts.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use super::errno::{Errno, Result};
+use super::namespace;
 use super::number::{MOUNT, MOUNT_SETATTR, MOVE_MOUNT, OPEN_TREE, PIVOT_ROOT, UMOUNT2};
 use super::raw::{call, int};
 use super::seccomp::gate;
@@ -105,6 +106,24 @@ pub(crate) fn change(target: &CStr, flags: usize) -> Result<()> {
 pub(crate) fn unmount(target: &CStr) -> Result<()> {
     // SAFETY: `target` ends in a zero.
     unsafe { call(UMOUNT2, [target.as_ptr() as usize, MNT_DETACH, 0, 0, 0, gate()]) }.map(drop)
+}
+
+/// Mounts an empty tmpfs of `size` bytes at `path`.
+pub(crate) fn fresh(path: &CStr, size: u64, mode: u32) -> Result<()> {
+    let inodes = (size / 1024).max(1024);
+    let options = CString::new(format!("size={size},nr_inodes={inodes},mode={mode:o}")).map_err(|_| Errno::INVAL)?;
+    mount(c"tmpfs", path, flag::NOSUID | flag::NODEV, &options)
+}
+
+/// Replaces the tmpfs at `path` by an empty one of `size` bytes.
+pub(crate) fn renew(path: &CStr, size: u64, mode: u32) -> Result<()> {
+    unmount(path)?;
+    fresh(path, size, mode)
+}
+
+/// Leaves shared memory, semaphores and message queues behind.
+pub(crate) fn renew_ipc() -> Result<()> {
+    namespace::renew(namespace::new::IPC)
 }
 
 /// Makes the working directory, which must be a mount, the root of this mount namespace, and takes the old

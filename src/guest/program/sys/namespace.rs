@@ -22,8 +22,6 @@ pub(crate) mod new {
 
 const SIGCHLD: usize = 17;
 const PR_SET_PDEATHSIG: usize = 1;
-const PR_SET_CHILD_SUBREAPER: usize = 36;
-const PR_SET_NO_NEW_PRIVS: usize = 38;
 const AT_EMPTY_PATH: usize = 0x1000;
 const AF_INET: usize = 2;
 const SOCK_DGRAM_CLOEXEC: usize = 2 | 0o2_000_000;
@@ -77,18 +75,6 @@ pub(crate) fn leave_groups() -> Result<()> {
 pub(crate) fn on_parent_death(signal: c_int) -> Result<()> {
     // SAFETY: takes integers only.
     unsafe { call(PRCTL, [PR_SET_PDEATHSIG, int(signal), 0, 0, 0, 0]) }.map(drop)
-}
-
-/// Orphans below this process become its children.
-pub(crate) fn adopt_orphans() -> Result<()> {
-    // SAFETY: takes integers only.
-    unsafe { call(PRCTL, [PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0, 0]) }.map(drop)
-}
-
-/// No exec gives this process or what it starts more rights than it has.
-pub(crate) fn no_new_privileges() -> Result<()> {
-    // SAFETY: takes integers only.
-    unsafe { call(PRCTL, [PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0]) }.map(drop)
 }
 
 /// The host name of this UTS namespace.

@@ -1,0 +1,86 @@
+//! Signals, which the guest takes from a descriptor and never in a handler.
+
+use std::ffi::{c_int, c_void};
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use super::descriptor::read_onto;
+use super::errno::{Errno, Result, check};
+
+pub(crate) const KILL: i32 = 9;
+pub(crate) const TERM: i32 = 15;
+pub(crate) const CHLD: i32 = 17;
+/// The highest signal number.
+pub(crate) const LAST: i32 = 64;
+
+const SFD_FLAGS: c_int = 0o2_000_000 | 0o4000;
+const SIG_BLOCK: c_int = 0;
+const SIG_SETMASK: c_int = 2;
+const RECORD: usize = 128;
+
+/// The C library's `sigset_t`.
+#[repr(C)]
+struct Set([u64; 16]);
+
+unsafe extern "C" {
+    fn signal(number: c_int, handler: *const c_void) -> *const c_void;
+    fn sigprocmask(how: c_int, set: *const Set, old: *mut Set) -> c_int;
+    fn signalfd(fd: RawFd, set: *const Set, flags: c_int) -> RawFd;
+}
+
+/// Gives every signal its default action and blocks them all: none can end or interrupt the guest but KILL,
+/// and a child has nothing to undo but the mask.
+pub(crate) fn block_all() -> Result<()> {
+    for number in 1..=LAST {
+        // SAFETY: SIG_DFL is null. Those that can't be changed answer an error, which is as good.
+        unsafe { signal(number, std::ptr::null()) };
+    }
+    let all = Set([u64::MAX; 16]);
+    // SAFETY: `all` lives through the call.
+    check(unsafe { sigprocmask(SIG_BLOCK, &raw const all, std::ptr::null_mut()) }).map(drop)
+}
+
+/// Lets every signal through. For a child, before its program starts.
+pub(super) fn unblock_all() -> Result<()> {
+    let none = Set([0; 16]);
+    // SAFETY: `none` lives through the call.
+    check(unsafe { sigprocmask(SIG_SETMASK, &raw const none, std::ptr::null_mut()) }).map(drop)
+}
+
+/// A descriptor that the given signals are read from.
+#[derive(Debug)]
+pub(crate) struct Signals(OwnedFd);
+
+impl Signals {
+    pub(crate) fn new(numbers: &[i32]) -> Result<Self> {
+        let mut set = Set([0; 16]);
+        for number in numbers {
+            set.0[0] |= 1 << (number - 1);
+        }
+        // SAFETY: `set` lives through the call.
+        let fd = check(unsafe { signalfd(-1, &raw const set, SFD_FLAGS) })?;
+        // SAFETY: it was just made.
+        Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
+    }
+
+    /// Takes all that have arrived, each reported once.
+    pub(crate) fn take(&self) -> Result<Vec<i32>> {
+        let mut taken = Vec::new();
+        let mut records = Vec::new();
+        match read_onto(self.0.as_fd(), &mut records, 8 * RECORD) {
+            Ok(_) | Err(Errno::AGAIN) => {}
+            Err(errno) => return Err(errno),
+        }
+        for record in records.chunks_exact(RECORD) {
+            if let Some((number, _)) = record.split_first_chunk::<4>() {
+                taken.push(i32::from_ne_bytes(*number));
+            }
+        }
+        Ok(taken)
+    }
+}
+
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}

@@ -40,9 +40,6 @@ pub struct Mount {
 pub struct CgroupPlan {
     /// Directories, one per hierarchy.
     pub directories: Vec<Vec<u8>>,
-    /// Directories above them that the host made, innermost first: removed when the host was killed and they
-    /// are empty.
-    pub parents: Vec<Vec<u8>>,
 }
 
 /// The whole plan for one runtime.
@@ -67,6 +64,9 @@ pub struct Setup {
     /// Where the workspace is without namespaces: a host directory made for this runtime, which the keeper
     /// removes when the guest has ended. Unused otherwise.
     pub basic_workspace: Vec<u8>,
+    /// Directories the host made around the cgroups and the workspace, innermost first: the keeper removes
+    /// those that are empty when the host was killed.
+    pub parents: Vec<Vec<u8>>,
     /// What the host itself could not give, to be reported with the rest or refused under `strict`.
     pub missing: Vec<Missing>,
     /// Where the limits' cgroups are; none where the host has none to give.
@@ -163,12 +163,6 @@ fn text(d: &mut Decoder<'_>) -> Result<String, Malformed> {
     Ok(String::from_utf8_lossy(d.bytes()?).into_owned())
 }
 
-fn encode_paths(e: &mut Encoder<'_>, paths: &[Vec<u8>]) {
-    e.list(paths, |e, path| {
-        e.bytes(path);
-    });
-}
-
 impl Setup {
     /// Appends it as a frame.
     ///
@@ -188,11 +182,15 @@ impl Setup {
                 .u64(self.workspace_size)
                 .u64(self.tmp_size)
                 .bytes(&self.basic_workspace)
+                .list(&self.parents, |e, path| {
+                    e.bytes(path);
+                })
                 .list(&self.missing, Missing::encode)
                 .flag(self.cgroups.is_some());
             if let Some(plan) = &self.cgroups {
-                encode_paths(&mut e, &plan.directories);
-                encode_paths(&mut e, &plan.parents);
+                e.list(&plan.directories, |e, path| {
+                    e.bytes(path);
+                });
             }
             e.option_u64(self.file_size)
                 .option_u64(self.open_files)
@@ -220,13 +218,11 @@ impl Setup {
             workspace_size: d.u64()?,
             tmp_size: d.u64()?,
             basic_workspace: d.owned()?,
+            parents: d.list(Decoder::owned)?,
             missing: d.list(Missing::decode)?,
             cgroups: match d.flag()? {
                 false => None,
-                true => Some(CgroupPlan {
-                    directories: d.list(Decoder::owned)?,
-                    parents: d.list(Decoder::owned)?,
-                }),
+                true => Some(CgroupPlan { directories: d.list(Decoder::owned)? }),
             },
             file_size: d.option_u64()?,
             open_files: d.option_u64()?,

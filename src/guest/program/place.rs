@@ -4,7 +4,7 @@ use crate::confine::Confinement;
 use crate::protocol::{Decoder, Encoder, Malformed};
 
 /// The guest's surroundings.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Place {
     /// Where relative paths start and commands begin. Absolute.
     pub(crate) workspace: Vec<u8>,

@@ -47,18 +47,25 @@ pub(crate) fn keep_only(mask: u64) -> Result<()> {
     let held = held()?;
     // Inheritable first: once the bounding set is empty nothing can be added to it.
     set(held, mask)?;
-    for capability in 0..=LAST {
-        // SAFETY: takes integers only.
-        match unsafe { call(PRCTL, [PR_CAPBSET_DROP, capability, 0, 0, 0, 0]) } {
-            Ok(_) => {}
-            Err(error) if error == Errno::INVAL => break,
-            Err(error) => return Err(error),
-        }
-    }
+    empty_bounding_set()?;
     set(mask, mask)?;
     for capability in (0..=LAST).filter(|bit| mask >> bit & 1 == 1) {
         // SAFETY: takes integers only.
         unsafe { call(PRCTL, [PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0, 0]) }?;
+    }
+    Ok(())
+}
+
+/// No exec gives any capability from here on.
+pub(crate) fn empty_bounding_set() -> Result<()> {
+    for capability in 0..=LAST {
+        // SAFETY: takes integers only.
+        match unsafe { call(PRCTL, [PR_CAPBSET_DROP, capability, 0, 0, 0, 0]) } {
+            Ok(_) => {}
+            // The kernel knows no more of them.
+            Err(Errno::INVAL) => break,
+            Err(errno) => return Err(errno),
+        }
     }
     Ok(())
 }

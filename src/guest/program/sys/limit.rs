@@ -33,6 +33,11 @@ pub(crate) fn set(resource: u32, value: u64) -> Result<()> {
     unsafe { call(PRLIMIT64, [0, resource as usize, &raw const pair as usize, 0, 0, gate()]) }.map(drop)
 }
 
+/// Lowers both limits of the calling process to `value`, or leaves a hard limit that is lower.
+pub(crate) fn lower(resource: u32, value: u64) -> Result<()> {
+    set(resource, value.min(hard(0, resource)?))
+}
+
 /// The hard limit of a process; 0 is the calling one.
 pub(crate) fn hard(pid: i32, resource: u32) -> Result<u64> {
     let mut pair = Pair { soft: 0, hard: 0 };

@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use super::errno::{Errno, Result};
 use super::number::{
-    CLONE, EXECVEAT, IOCTL, PRCTL, SETGROUPS, SETHOSTNAME, SETRESGID, SETRESUID, SOCKET, UNSHARE,
+    CLONE, EXECVEAT, IOCTL, PRCTL, SETGROUPS, SETHOSTNAME, SETRESGID, SETRESUID, SOCKET, UMASK, UNSHARE,
 };
 use super::raw::{call, int};
 use super::seccomp::gate;
@@ -35,17 +35,21 @@ pub(crate) enum Side {
     /// The new process.
     Child,
     /// The old one, with the new one's pid.
-    Parent(u32),
+    Parent(i32),
 }
 
 /// Makes a copy of this process in the [`new`] namespaces named, as `fork` does.
 ///
-/// # Safety
-/// The process must have one thread only; the copy would hold locks of the others for ever.
-pub(crate) unsafe fn split(namespaces: usize) -> Result<Side> {
-    // SAFETY: without CLONE_VM and with no stack given, the copy goes on here on its own copy of the stack.
+/// # Errors
+/// `EBUSY` when the process has further threads: the copy would hold their locks for ever.
+pub(crate) fn split(namespaces: usize) -> Result<Side> {
+    if std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count) != 1 {
+        return Err(Errno::BUSY);
+    }
+    // SAFETY: there is no other thread. Without CLONE_VM and with no stack given, the copy goes on here on its
+    // own copy of the stack.
     let pid = unsafe { call(CLONE, [namespaces | SIGCHLD, 0, 0, 0, 0, 0]) }?;
-    Ok(if pid == 0 { Side::Child } else { Side::Parent(pid as u32) })
+    Ok(if pid == 0 { Side::Child } else { Side::Parent(pid as i32) })
 }
 
 /// Leaves the [`new`] namespaces named for fresh ones.
@@ -75,6 +79,12 @@ pub(crate) fn leave_groups() -> Result<()> {
 pub(crate) fn on_parent_death(signal: c_int) -> Result<()> {
     // SAFETY: takes integers only.
     unsafe { call(PRCTL, [PR_SET_PDEATHSIG, int(signal), 0, 0, 0, 0]) }.map(drop)
+}
+
+/// Which permission bits new files don't get.
+pub(crate) fn set_umask(mask: u32) {
+    // SAFETY: takes an integer only.
+    let _ = unsafe { call(UMASK, [mask as usize, 0, 0, 0, 0, 0]) };
 }
 
 /// The host name of this UTS namespace.

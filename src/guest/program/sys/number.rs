@@ -90,6 +90,7 @@ numbers! {
     SYSLOG = 103, 116;
     TGKILL = 234, 131;
     TKILL = 200, 130;
+    UMASK = 95, 166;
     UMOUNT2 = 166, 39;
     UNSHARE = 272, 97;
     USERFAULTFD = 323, 282;

@@ -5,6 +5,9 @@
 //! checks and destroys it. The trait is object-safe and public, so that an application can bring its own:
 //! `examples/own_backend.rs` is a whole one.
 
+#[cfg(target_os = "linux")]
+pub mod process;
+
 use std::error::Error as StdError;
 use std::fmt;
 use std::future::Future;

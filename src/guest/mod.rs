@@ -31,5 +31,3 @@ pub use signal::Signal;
 pub use stdin::Stdin;
 pub use stream::{Chunk, ExecStream};
 pub use wire::{Call, Refused, Wire, WireError};
-/// stub
-pub fn program() -> &'static [u8] { include_bytes!("/tmp/og_embed") }

@@ -42,6 +42,6 @@ pub(crate) fn lower(resource: u32, value: u64) -> Result<()> {
 pub(crate) fn hard(pid: i32, resource: u32) -> Result<u64> {
     let mut pair = Pair { soft: 0, hard: 0 };
     // SAFETY: `pair` is the structure the call fills, and lives through it.
-    unsafe { call(PRLIMIT64, [int(pid), resource as usize, 0, &raw mut pair as usize, 0, 0]) }?;
+    unsafe { call(PRLIMIT64, [int(pid), resource as usize, 0, &raw mut pair as usize, 0, gate()]) }?;
     Ok(pair.hard)
 }

@@ -6,6 +6,7 @@
 
 mod clock;
 mod defaults;
+mod embed;
 mod exec;
 mod files;
 mod link;
@@ -22,6 +23,7 @@ mod wire;
 
 pub use crate::protocol::{FileKind, Refusal, RefusalKind, Vitals};
 pub use defaults::Defaults;
+pub use embed::program;
 pub use exec::Exec;
 pub use link::{Link, connect};
 pub use metadata::{DirEntry, Metadata};

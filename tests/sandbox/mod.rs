@@ -18,7 +18,7 @@ use tempfile::TempDir;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Limits small enough to be hit.
-pub fn limits() -> Limits {
+pub(crate) fn limits() -> Limits {
     Limits {
         memory: Some(96 << 20),
         pids: Some(32),
@@ -28,12 +28,12 @@ pub fn limits() -> Limits {
     }
 }
 
-pub fn spec(isolation: IsolationLevel) -> ProcessSpec {
+pub(crate) fn spec(isolation: IsolationLevel) -> ProcessSpec {
     ProcessSpec { isolation, ..ProcessSpec::default() }
 }
 
 /// A directory that the sandbox's user can pass through.
-pub fn state_dir() -> TempDir {
+pub(crate) fn state_dir() -> TempDir {
     tempfile::Builder::new()
         .prefix("ostler-test-")
         .permissions(Permissions::from_mode(0o711))
@@ -41,29 +41,29 @@ pub fn state_dir() -> TempDir {
         .unwrap()
 }
 
-pub fn backend(spec: &ProcessSpec, limits: &Limits, state_dir: PathBuf) -> Arc<Process> {
+pub(crate) fn backend(spec: &ProcessSpec, limits: &Limits, state_dir: PathBuf) -> Arc<Process> {
     let owner = Owner { instance: "test".to_owned(), state_dir };
     Process::new(spec, limits, owner, slog::Logger::root(slog::Discard, slog::o!()))
 }
 
 /// A runtime, leased. [`end`](Runtime::end) it, so that what it leaves can be seen to be nothing.
-pub struct Runtime {
-    pub backend: Arc<Process>,
-    pub instance: Box<dyn Instance>,
-    pub exit: BoxFuture<Exit>,
-    pub control: Session,
+pub(crate) struct Runtime {
+    pub(crate) backend: Arc<Process>,
+    pub(crate) instance: Box<dyn Instance>,
+    pub(crate) exit: BoxFuture<Exit>,
+    pub(crate) control: Session,
     data: Arc<dyn Wire>,
     epoch: Epoch,
-    pub state: TempDir,
-    pub cgroups: Vec<PathBuf>,
+    pub(crate) state: TempDir,
+    pub(crate) cgroups: Vec<PathBuf>,
 }
 
 impl Runtime {
-    pub async fn start(isolation: IsolationLevel) -> Self {
+    pub(crate) async fn start(isolation: IsolationLevel) -> Self {
         Self::with(&spec(isolation), &limits()).await
     }
 
-    pub async fn with(spec: &ProcessSpec, limits: &Limits) -> Self {
+    pub(crate) async fn with(spec: &ProcessSpec, limits: &Limits) -> Self {
         let state = state_dir();
         let backend = backend(spec, limits, state.path().to_owned());
         let launch = Launch { pool: PoolName::new("p"), runtime: RuntimeId(1) };
@@ -82,36 +82,36 @@ impl Runtime {
         Self { backend, instance, exit, control, data, epoch, state, cgroups }
     }
 
-    pub fn session(&self) -> Session {
+    pub(crate) fn session(&self) -> Session {
         Session::new(Arc::clone(&self.data), self.epoch, Arc::new(Defaults::default()))
     }
 
-    pub async fn run(&self, exec: Exec) -> Result<Output, WireError> {
+    pub(crate) async fn run(&self, exec: Exec) -> Result<Output, WireError> {
         self.session().exec(exec.timeout(PATIENCE)).await
     }
 
     /// Runs a script and answers what it said, both streams together, and whether it succeeded.
-    pub async fn sh(&self, script: &str) -> (bool, String) {
+    pub(crate) async fn sh(&self, script: &str) -> (bool, String) {
         let output = self.run(Exec::shell(format!("exec 2>&1; {script}"))).await.unwrap();
         (output.success(), String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
     /// What a script says that must succeed.
-    pub async fn says(&self, script: &str) -> String {
+    pub(crate) async fn says(&self, script: &str) -> String {
         let (success, said) = self.sh(script).await;
         assert!(success, "{script}: {said}");
         said.trim().to_owned()
     }
 
     /// A script that must not succeed.
-    pub async fn refuses(&self, script: &str) -> String {
+    pub(crate) async fn refuses(&self, script: &str) -> String {
         let (success, said) = self.sh(script).await;
         assert!(!success, "{script} was allowed: {said}");
         said
     }
 
     /// Ends the lease, cleans, looks, and begins the next lease.
-    pub async fn reset(&mut self) -> Result<(), Residue> {
+    pub(crate) async fn reset(&mut self) -> Result<(), Residue> {
         self.clean().await;
         let verdict = self.instance.verify().await;
         self.epoch = Epoch(self.epoch.0 + 1);
@@ -120,16 +120,16 @@ impl Runtime {
     }
 
     /// Ends the lease and cleans, without looking.
-    pub async fn clean(&mut self) {
+    pub(crate) async fn clean(&mut self) {
         self.data.end();
         self.control.reset(self.epoch, PATIENCE).await.unwrap();
     }
 
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.instance.handle().strip_prefix("pid ").unwrap().parse().unwrap()
     }
 
-    pub async fn end(mut self) {
+    pub(crate) async fn end(mut self) {
         let (pid, keeper) = (self.pid(), parent_of(self.pid()));
         self.instance.destroy().await.unwrap();
         self.exit.await;
@@ -142,17 +142,17 @@ impl Runtime {
     }
 }
 
-pub fn exists(pid: u32) -> bool {
+pub(crate) fn exists(pid: u32) -> bool {
     PathBuf::from(format!("/proc/{pid}")).exists()
 }
 
-pub fn parent_of(pid: u32) -> u32 {
+pub(crate) fn parent_of(pid: u32) -> u32 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     stat.rsplit_once(") ").unwrap().1.split(' ').nth(1).unwrap().parse().unwrap()
 }
 
 /// Directories of runtimes in any cgroup hierarchy that belong to an ostler of this pid.
-pub fn cgroups_of(pid: u32) -> Vec<PathBuf> {
+pub(crate) fn cgroups_of(pid: u32) -> Vec<PathBuf> {
     let output = Command::new("find")
         .args(["/sys/fs/cgroup", "-type", "d", "-path", &format!("*/ostler/test-*-{pid}-*/*")])
         .output()
@@ -166,7 +166,7 @@ fn members(cgroup: &Path) -> Vec<String> {
 }
 
 /// Waits until `done`, at most so long, and answers how long it took.
-pub async fn eventually(longest: Duration, mut done: impl FnMut() -> bool) -> Duration {
+pub(crate) async fn eventually(longest: Duration, mut done: impl FnMut() -> bool) -> Duration {
     let start = Instant::now();
     while !done() {
         assert!(start.elapsed() < longest, "not done after {longest:?}");
@@ -175,20 +175,17 @@ pub async fn eventually(longest: Duration, mut done: impl FnMut() -> bool) -> Du
     start.elapsed()
 }
 
-pub fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     geteuid().is_root()
 }
 
 /// Runs the other tests of this file again, as an ordinary user. Does nothing when run as one.
-pub fn again_as_an_ordinary_user(this_test: &str) {
+pub(crate) fn again_as_an_ordinary_user(this_test: &str) {
     if !is_root() {
         return;
     }
-    let place = tempfile::Builder::new()
-        .prefix("ostler-test-")
-        .permissions(Permissions::from_mode(0o1777))
-        .tempdir()
-        .unwrap();
+    let place = state_dir();
+    std::fs::set_permissions(place.path(), Permissions::from_mode(0o1777)).unwrap();
     let copy = place.path().join("test");
     std::fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
     let status = Command::new("setpriv")

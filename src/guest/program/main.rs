@@ -20,12 +20,13 @@ mod clearing;
 mod confine;
 mod exec;
 mod files;
+mod guest;
 mod init;
 mod keeper;
 mod operation;
 mod place;
 mod processes;
-#[expect(dead_code, unreachable_pub, reason = "shared with the library, which uses all of it")]
+#[expect(dead_code, unreachable_pub, unused_imports, reason = "shared with the library, which uses all of it")]
 #[path = "../../protocol/mod.rs"]
 mod protocol;
 mod refusal;
@@ -33,6 +34,7 @@ mod request;
 mod stream;
 mod sys;
 mod table;
+mod token;
 
 use std::process::ExitCode;
 
@@ -48,10 +50,10 @@ fn main() -> ExitCode {
     };
     let ended = match mode {
         Mode::Keeper(arguments) => keeper::run(&arguments),
-        Mode::Init(arguments) => init::run(&arguments),
+        Mode::Init(arguments) => init::run(&arguments).map(|()| ExitCode::SUCCESS),
     };
     match ended {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(fatal) => {
             eprintln!("ostler-guest: {fatal}");
             ExitCode::FAILURE

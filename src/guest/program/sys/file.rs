@@ -22,6 +22,7 @@ pub(crate) mod open {
 
     pub(crate) const READ: u64 = 0;
     pub(crate) const WRITE: u64 = 1;
+    pub(crate) const READ_WRITE: u64 = 2;
     pub(crate) const CREATE_NEW: u64 = 0o300;
     pub(crate) const NO_TERMINAL: u64 = 0o400;
     pub(crate) const NON_BLOCKING: u64 = 0o4000;

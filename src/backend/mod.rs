@@ -6,6 +6,7 @@
 //! `examples/own_backend.rs` is a whole one.
 
 pub mod fake;
+pub mod process;
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -13,6 +14,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use self::process::Owner;
 use crate::config::Config;
 use crate::guest::Wire;
 use crate::model::{BackendSpec, PoolName, PoolSpec, RuntimeId};
@@ -53,12 +55,15 @@ pub trait Backend: Send + Sync + fmt::Debug {
 /// # Errors
 /// When they name one that the application must bring.
 pub(crate) fn build(
-    _config: &Config,
+    config: &Config,
     spec: &PoolSpec,
-    _log: &slog::Logger,
+    log: &slog::Logger,
 ) -> Result<Arc<dyn Backend>, BackendError> {
     match &spec.backend {
-        BackendSpec::Process(_) => Err(BackendError::lasting("later")),
+        BackendSpec::Process(process) => {
+            let owner = Owner { instance: config.instance.clone(), state_dir: config.state_dir.clone() };
+            Ok(process::Process::new(process, &spec.limits, owner, log.clone()))
+        }
         BackendSpec::Fake(fake) => Ok(Arc::new(fake::Fake::new(fake))),
         BackendSpec::Custom => Err(BackendError::lasting("backend = \"custom\" needs Builder::backend")),
     }

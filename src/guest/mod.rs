@@ -7,6 +7,7 @@
 mod archive;
 mod clock;
 mod defaults;
+mod embed;
 mod exec;
 mod files;
 mod link;
@@ -24,6 +25,7 @@ mod wire;
 pub use crate::protocol::{FileKind, Refusal, RefusalKind, Vitals};
 pub use archive::CopyOut;
 pub use defaults::Defaults;
+pub use embed::program;
 pub use exec::Exec;
 pub use link::{Link, connect};
 pub use metadata::{DirEntry, Metadata};

@@ -575,9 +575,22 @@ impl Reply {
     /// # Errors
     /// When there are more than fit.
     pub fn encode_data(op: u64, stream: Stream, data: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
+        Self::encode_data_with(op, stream, out, |out| out.extend_from_slice(data))
+    }
+
+    /// Appends a `Data` frame whose bytes `fill` appends, straight from where they come from.
+    ///
+    /// # Errors
+    /// When there are more than fit.
+    pub fn encode_data_with(
+        op: u64,
+        stream: Stream,
+        out: &mut Vec<u8>,
+        fill: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<(), Malformed> {
         encode_frame(out, Kind::Data, op, |out| {
             out.push(stream.to_byte());
-            out.extend_from_slice(data);
+            fill(out);
         })
     }
 

@@ -1,0 +1,382 @@
+//! The guest's one loop.
+//!
+//! Each turn takes what the poll reports, then does a bounded piece of everything that can go on: a frame or
+//! two, a few slices of operations, a slice of a hunt. What is left makes the next turn start at once. So
+//! nothing waits longer than a turn, however much the rest has to do.
+
+use std::collections::{HashMap, VecDeque};
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use crate::clearing::{Cleared, Clearing};
+use crate::exec::{Launcher, Leftovers};
+use crate::files::Tree;
+use crate::operation::{Progress, Work};
+use crate::place::Place;
+use crate::processes::{Hunts, Marks, Waiter};
+use crate::protocol::{Done, Refusal, RefusalKind, Reply};
+use crate::refusal;
+use crate::stream::{Flushed, Side, Stream};
+use crate::sys::Result as SysResult;
+use crate::sys::poll::{Event, Interest, Poll};
+use crate::sys::process::{self, Reaped};
+use crate::sys::signal::{self, Signals};
+use crate::table::{Key, Table};
+use crate::token::Token;
+
+/// Slices of operations per turn.
+const SLICES: usize = 8;
+
+/// Children taken leave of per turn.
+const REAPED: usize = 128;
+
+/// Everything the guest is and has.
+#[derive(Debug)]
+pub(crate) struct Guest {
+    pub(crate) place: Place,
+    pub(crate) tree: Tree,
+    pub(crate) poll: Poll,
+    signals: Signals,
+    control: Option<Stream>,
+    data: Option<Stream>,
+    pub(crate) table: Table,
+    /// Operations that can go on, oldest first.
+    queue: VecDeque<Key>,
+    /// Whose main process a child is.
+    pub(crate) leaders: HashMap<i32, Key>,
+    pub(crate) hunts: Hunts,
+    pub(crate) launcher: Launcher,
+    pub(crate) leftovers: Leftovers,
+    pub(crate) clearing: Option<Clearing>,
+    /// The last epoch that has ended.
+    pub(crate) fence: Option<u64>,
+    /// Whether children may have ended.
+    bereaved: bool,
+    pub(crate) started: Instant,
+    /// When this turn began.
+    pub(crate) now: Instant,
+}
+
+impl Guest {
+    pub(crate) fn new(
+        place: Place,
+        control: Stream,
+        data: Stream,
+        nothing: OwnedFd,
+        marks: Marks,
+    ) -> SysResult<Self> {
+        let poll = Poll::new()?;
+        let signals = Signals::new(&[signal::CHLD, signal::TERM])?;
+        poll.add(signals.as_fd(), Token::Signals.into(), Interest::Read)?;
+        poll.add(control.socket(), Token::Stream(Side::Control).into(), Interest::Read)?;
+        poll.add(data.socket(), Token::Stream(Side::Data).into(), Interest::Read)?;
+        let now = Instant::now();
+        Ok(Self {
+            tree: Tree::new(&place)?,
+            hunts: Hunts::new(place.walls),
+            place,
+            poll,
+            signals,
+            control: Some(control),
+            data: Some(data),
+            table: Table::new(),
+            queue: VecDeque::new(),
+            leaders: HashMap::new(),
+            launcher: Launcher::new(nothing, marks)?,
+            leftovers: Leftovers::new(),
+            clearing: None,
+            fence: None,
+            bereaved: false,
+            started: now,
+            now,
+        })
+    }
+
+    /// Serves until the host has gone or says so.
+    ///
+    /// # Errors
+    /// When the kernel no longer reports events.
+    pub(crate) fn serve(mut self) -> SysResult<()> {
+        let mut events = Vec::new();
+        loop {
+            let patience = self.patience();
+            self.poll.wait(&mut events, patience)?;
+            self.now = Instant::now();
+            for event in &events {
+                self.note(*event)?;
+            }
+            if self.turn()? == Cleared::ToLeave {
+                return Ok(());
+            }
+        }
+    }
+
+    fn note(&mut self, event: Event) -> SysResult<()> {
+        match Token::from(event.token) {
+            Token::Stream(side) => {
+                if let Some(stream) = self.stream(side) {
+                    stream.note(event);
+                }
+            }
+            Token::Signals => {
+                for number in self.signals.take()? {
+                    match number {
+                        signal::CHLD => self.bereaved = true,
+                        _ => self.leave(),
+                    }
+                }
+            }
+            Token::Operation(key, part) => {
+                if let Some(operation) = self.table.get_mut(key)
+                    && let Work::Exec(exec) = &mut operation.work
+                {
+                    exec.note(part, event);
+                    self.enqueue(key);
+                }
+            }
+            Token::Leftover(key) => self.leftovers.note(key),
+        }
+        Ok(())
+    }
+
+    fn turn(&mut self) -> SysResult<Cleared> {
+        // A clearing counts whom it kills, so it does this itself.
+        if self.bereaved && self.clearing.is_none() {
+            self.reap(REAPED)?;
+        }
+        let cleared = self.clear();
+        self.meet_deadlines();
+        let marks = self.launcher.marks();
+        for waiter in self.hunts.advance(marks, self.now) {
+            self.reap(REAPED)?;
+            self.tell(waiter);
+        }
+        for side in [Side::Control, Side::Data] {
+            if self.listen(side).is_err() {
+                self.hang_up(side);
+            }
+        }
+        for _ in 0..SLICES {
+            let Some(key) = self.queue.pop_front() else { break };
+            self.advance(key)?;
+        }
+        self.leftovers.advance();
+        for side in [Side::Control, Side::Data] {
+            self.flush(side)?;
+        }
+        Ok(cleared)
+    }
+
+    /// How long nothing happens unless something comes; `None` is for ever.
+    fn patience(&mut self) -> Option<Duration> {
+        let listens = [&self.control, &self.data].into_iter().flatten().any(Stream::is_busy);
+        let bereaved = self.bereaved && self.clearing.is_none();
+        if listens || bereaved || !self.queue.is_empty() || self.leftovers.is_busy() || self.is_wiping() {
+            return Some(Duration::ZERO);
+        }
+        let execs = self.table.iter_mut().filter_map(|(_, operation)| operation.work.next_deadline());
+        let others = [self.hunts.next_deadline(), self.clearing.as_ref().and_then(Clearing::next_deadline)];
+        let next = execs.chain(others.into_iter().flatten()).min()?;
+        Some(next.saturating_duration_since(self.now))
+    }
+
+    pub(crate) fn stream(&mut self, side: Side) -> Option<&mut Stream> {
+        match side {
+            Side::Control => self.control.as_mut(),
+            Side::Data => self.data.as_mut(),
+        }
+    }
+
+    /// Says something about an operation, if its stream is still there.
+    pub(crate) fn reply(&mut self, side: Side, op: u64, result: Result<Done, Refusal>) {
+        if let Some(stream) = self.stream(side) {
+            stream.reply(op, &result.map_or_else(Reply::Failed, Reply::Done));
+        }
+    }
+
+    /// Sends what can be sent, and lets operations go on that waited for that.
+    fn flush(&mut self, side: Side) -> SysResult<()> {
+        let stream = match side {
+            Side::Control => &mut self.control,
+            Side::Data => &mut self.data,
+        };
+        let Some(stream) = stream else {
+            return Ok(());
+        };
+        let flushed = stream.flush();
+        if stream.blocked != stream.watched {
+            stream.watched = stream.blocked;
+            let interest = if stream.watched { Interest::Both } else { Interest::Read };
+            self.poll.change(stream.socket(), Token::Stream(side).into(), interest)?;
+        }
+        match flushed {
+            Ok(Flushed::Steady) => {}
+            Ok(Flushed::Relieved) => {
+                for key in self.table.keys_of(side) {
+                    self.enqueue(key);
+                }
+            }
+            Err(_) => self.hang_up(side),
+        }
+        Ok(())
+    }
+
+    /// A stream has ended: the lease's operations end with theirs, everything ends with the control stream.
+    fn hang_up(&mut self, side: Side) {
+        if let Some(stream) = self.stream(side) {
+            // What was said last may say why.
+            let _ended = stream.flush();
+        }
+        match side {
+            Side::Control => {
+                self.control = None;
+                self.leave();
+            }
+            Side::Data => {
+                self.data = None;
+                for key in self.table.keys_of(side) {
+                    self.abandon(key, None);
+                }
+            }
+        }
+    }
+
+    /// Gives an operation a turn.
+    pub(crate) fn enqueue(&mut self, key: Key) {
+        if let Some(operation) = self.table.get_mut(key)
+            && !std::mem::replace(&mut operation.queued, true)
+        {
+            self.queue.push_back(key);
+        }
+    }
+
+    /// Does one slice of an operation.
+    fn advance(&mut self, key: Key) -> SysResult<()> {
+        let Some(operation) = self.table.get_mut(key) else {
+            return Ok(());
+        };
+        operation.queued = false;
+        let stream = match operation.side {
+            Side::Control => &mut self.control,
+            Side::Data => &mut self.data,
+        };
+        let Some(stream) = stream else {
+            return Ok(());
+        };
+        let mut outlet = stream.outlet(operation.id, &mut operation.outstanding);
+        match operation.work.advance(&mut outlet, self.now) {
+            Progress::More => self.enqueue(key),
+            Progress::Waiting => {}
+            Progress::Ended(result) => self.finish(key, result)?,
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, key: Key, result: Result<Done, Refusal>) -> SysResult<()> {
+        let Some(operation) = self.table.remove(key) else {
+            return Ok(());
+        };
+        self.reply(operation.side, operation.id, result);
+        if let Work::Exec(exec) = operation.work {
+            if let Some(leader) = exec.prey().leader {
+                self.leaders.remove(&leader);
+            }
+            for pipe in exec.into_open_pipes() {
+                self.leftovers.keep(pipe, &self.poll, |key| Token::Leftover(key).into())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends an operation that nobody waits for any more. A program's processes are hunted; `waiter` hears
+    /// when they are gone.
+    pub(crate) fn abandon(&mut self, key: Key, waiter: Option<Waiter>) {
+        let Some(operation) = self.table.remove(key) else {
+            return;
+        };
+        match operation.work {
+            Work::Exec(exec) => {
+                let prey = exec.prey();
+                if let Some(leader) = prey.leader {
+                    self.leaders.remove(&leader);
+                }
+                self.hunts.begin(prey, waiter, self.now);
+            }
+            Work::Read(_) | Work::Write(_) | Work::List(_) | Work::Remove(_) => {
+                if let Some(waiter) = waiter {
+                    self.tell(waiter);
+                }
+            }
+        }
+    }
+
+    /// A hunt is over, or has taken too long to wait for.
+    pub(crate) fn tell(&mut self, waiter: Waiter) {
+        match waiter {
+            Waiter::Overdue(key) => {
+                if let Some(operation) = self.table.get_mut(key)
+                    && let Work::Exec(exec) = &mut operation.work
+                {
+                    exec.settle();
+                    self.enqueue(key);
+                }
+            }
+            Waiter::Cancelled(side, op) => {
+                self.reply(side, op, Err(refusal::rule(RefusalKind::Failed, "cancelled")));
+            }
+        }
+    }
+
+    fn meet_deadlines(&mut self) {
+        let now = self.now;
+        let mut due = Vec::new();
+        for (key, operation) in self.table.iter_mut() {
+            if operation.work.next_deadline().is_some_and(|deadline| now >= deadline)
+                && let Work::Exec(exec) = &mut operation.work
+            {
+                due.push((key, exec.is_overdue(now).then(|| exec.prey())));
+            }
+        }
+        for (key, prey) in due {
+            if let Some(prey) = prey {
+                self.hunts.begin(prey, Some(Waiter::Overdue(key)), now);
+            }
+            self.enqueue(key);
+        }
+    }
+
+    /// Takes leave of children that have ended, at most so many; answers of how many.
+    pub(crate) fn reap(&mut self, most: usize) -> SysResult<Reaping> {
+        for count in 0..most {
+            match process::reap(-1)? {
+                Reaped::Ended(ended) => {
+                    if let Some(key) = self.leaders.remove(&ended.pid)
+                        && let Some(operation) = self.table.get_mut(key)
+                        && let Work::Exec(exec) = &mut operation.work
+                    {
+                        exec.end(ended);
+                        self.enqueue(key);
+                    }
+                }
+                Reaped::Running => {
+                    self.bereaved = false;
+                    return Ok(Reaping { count, childless: false });
+                }
+                Reaped::Childless => {
+                    self.bereaved = false;
+                    return Ok(Reaping { count, childless: true });
+                }
+            }
+        }
+        self.bereaved = true;
+        Ok(Reaping { count: most, childless: false })
+    }
+}
+
+/// What [`Guest::reap`] found.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reaping {
+    pub(crate) count: usize,
+    /// Whether there are no children at all.
+    pub(crate) childless: bool,
+}

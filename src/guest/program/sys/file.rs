@@ -1,0 +1,238 @@
+//! Paths and what they name.
+
+use std::ffi::{CStr, c_char, c_int, c_long, c_uint};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use super::errno::{Errno, Result, check, check_size};
+
+/// How a path is opened.
+pub(crate) mod open {
+    #[cfg(target_arch = "x86_64")]
+    mod bits {
+        pub(crate) const DIRECTORY: u64 = 0o200_000;
+        pub(crate) const NO_FOLLOW: u64 = 0o400_000;
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    mod bits {
+        pub(crate) const DIRECTORY: u64 = 0o40_000;
+        pub(crate) const NO_FOLLOW: u64 = 0o100_000;
+    }
+
+    pub(crate) use bits::{DIRECTORY, NO_FOLLOW};
+
+    pub(crate) const READ: u64 = 0;
+    pub(crate) const WRITE: u64 = 1;
+    pub(crate) const READ_WRITE: u64 = 2;
+    pub(crate) const CREATE_NEW: u64 = 0o300;
+    pub(crate) const NO_TERMINAL: u64 = 0o400;
+    pub(crate) const NON_BLOCKING: u64 = 0o4000;
+    pub(crate) const PATH_ONLY: u64 = 0o10_000_000;
+    pub(super) const CLOSE_ON_EXEC: u64 = 0o2_000_000;
+}
+
+/// How far a path may lead.
+pub(crate) mod resolve {
+    pub(crate) const NO_MOUNTS: u64 = 0x01;
+    pub(crate) const NO_MAGIC_LINKS: u64 = 0x02;
+    pub(crate) const NO_LINKS: u64 = 0x04;
+    pub(crate) const BENEATH: u64 = 0x08;
+    pub(crate) const IN_ROOT: u64 = 0x10;
+}
+
+const SYS_OPENAT2: c_long = 437;
+const AT_FDCWD: RawFd = -100;
+const AT_SYMLINK_NOFOLLOW: c_int = 0x100;
+const AT_REMOVEDIR: c_int = 0x200;
+const AT_EMPTY_PATH: c_int = 0x1000;
+const STATX_BASIC: c_uint = 0x7ff;
+
+#[repr(C)]
+struct How {
+    flags: u64,
+    mode: u64,
+    resolve: u64,
+}
+
+#[repr(C)]
+#[derive(Default)]
+struct Time {
+    seconds: i64,
+    nanoseconds: u32,
+    _spare: i32,
+}
+
+#[repr(C)]
+#[derive(Default)]
+struct Statx {
+    mask: u32,
+    block_size: u32,
+    attributes: u64,
+    links: u32,
+    uid: u32,
+    gid: u32,
+    mode: u16,
+    _spare: u16,
+    inode: u64,
+    size: u64,
+    blocks: u64,
+    attributes_mask: u64,
+    accessed: Time,
+    born: Time,
+    changed: Time,
+    modified: Time,
+    device: [u32; 4],
+    mount: u64,
+    rest: [u64; 13],
+}
+
+/// The C library's `struct statfs`; only its first field is looked at.
+#[repr(C)]
+struct FileSystem {
+    magic: c_long,
+    rest: [c_long; 31],
+}
+
+unsafe extern "C" {
+    fn syscall(number: c_long, ...) -> c_long;
+    fn statx(fd: RawFd, path: *const c_char, flags: c_int, mask: c_uint, out: *mut Statx) -> c_int;
+    fn fstatfs(fd: RawFd, out: *mut FileSystem) -> c_int;
+    fn mkdirat(fd: RawFd, path: *const c_char, mode: c_uint) -> c_int;
+    fn unlinkat(fd: RawFd, path: *const c_char, flags: c_int) -> c_int;
+    fn renameat(from: RawFd, old: *const c_char, to: RawFd, new: *const c_char) -> c_int;
+    fn symlinkat(target: *const c_char, fd: RawFd, path: *const c_char) -> c_int;
+    fn readlinkat(fd: RawFd, path: *const c_char, out: *mut u8, room: usize) -> isize;
+    fn fchmod(fd: RawFd, mode: c_uint) -> c_int;
+    fn fchmodat(fd: RawFd, path: *const c_char, mode: c_uint, flags: c_int) -> c_int;
+}
+
+/// Opens a path below `base`, or below the working directory.
+pub(crate) fn open_at(
+    base: Option<BorrowedFd<'_>>,
+    path: &CStr,
+    flags: u64,
+    mode: u32,
+    resolve: u64,
+) -> Result<OwnedFd> {
+    let how = How { flags: flags | open::CLOSE_ON_EXEC, mode: u64::from(mode), resolve };
+    let base = base.map_or(AT_FDCWD, |base| base.as_raw_fd());
+    // Beside a rename or mount elsewhere the kernel may ask for another try.
+    for _ in 0..16 {
+        // SAFETY: path and `how` outlive the call.
+        let fd = unsafe { syscall(SYS_OPENAT2, base, path.as_ptr(), &raw const how, size_of::<How>()) };
+        match RawFd::try_from(fd).ok().filter(|fd| *fd >= 0) {
+            // SAFETY: it was just opened.
+            Some(fd) => return Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
+            None if Errno::last() == Errno::AGAIN => {}
+            None => return Err(Errno::last()),
+        }
+    }
+    Err(Errno::AGAIN)
+}
+
+/// What a path is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    File,
+    Directory,
+    Symlink,
+    Other,
+}
+
+/// A path described.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Status {
+    pub(crate) kind: Kind,
+    pub(crate) size: u64,
+    /// Permission bits.
+    pub(crate) mode: u32,
+    /// Milliseconds since 1970.
+    pub(crate) modified_ms: u64,
+}
+
+/// Describes `name` in a directory, a link itself and not what it points to.
+pub(crate) fn status_at(fd: BorrowedFd<'_>, name: &CStr) -> Result<Status> {
+    describe(fd, name, AT_SYMLINK_NOFOLLOW)
+}
+
+/// Describes what is open.
+pub(crate) fn status(fd: BorrowedFd<'_>) -> Result<Status> {
+    describe(fd, c"", AT_EMPTY_PATH)
+}
+
+fn describe(fd: BorrowedFd<'_>, name: &CStr, flags: c_int) -> Result<Status> {
+    let mut out = Statx::default();
+    // SAFETY: `name` and `out` outlive the call; `out` is as large as the kernel's structure.
+    check(unsafe { statx(fd.as_raw_fd(), name.as_ptr(), flags, STATX_BASIC, &raw mut out) })?;
+    let seconds = u64::try_from(out.modified.seconds).unwrap_or(0);
+    Ok(Status {
+        kind: match out.mode & 0o170_000 {
+            0o100_000 => Kind::File,
+            0o040_000 => Kind::Directory,
+            0o120_000 => Kind::Symlink,
+            _ => Kind::Other,
+        },
+        size: out.size,
+        mode: u32::from(out.mode) & 0o7777,
+        modified_ms: seconds.saturating_mul(1000) + u64::from(out.modified.nanoseconds) / 1_000_000,
+    })
+}
+
+/// The magic number of the file system behind a descriptor.
+pub(crate) fn file_system(fd: BorrowedFd<'_>) -> Result<u64> {
+    let mut out = FileSystem { magic: 0, rest: [0; 31] };
+    // SAFETY: `out` is larger than the kernel's structure.
+    check(unsafe { fstatfs(fd.as_raw_fd(), &raw mut out) })?;
+    Ok(out.magic.cast_unsigned())
+}
+
+/// Makes a directory.
+pub(crate) fn make_directory(fd: BorrowedFd<'_>, name: &CStr, mode: u32) -> Result<()> {
+    // SAFETY: `name` ends with a zero.
+    check(unsafe { mkdirat(fd.as_raw_fd(), name.as_ptr(), mode) }).map(drop)
+}
+
+/// Removes a name that is not a directory's.
+pub(crate) fn unlink(fd: BorrowedFd<'_>, name: &CStr) -> Result<()> {
+    // SAFETY: `name` ends with a zero.
+    check(unsafe { unlinkat(fd.as_raw_fd(), name.as_ptr(), 0) }).map(drop)
+}
+
+/// Removes an empty directory.
+pub(crate) fn remove_directory(fd: BorrowedFd<'_>, name: &CStr) -> Result<()> {
+    // SAFETY: `name` ends with a zero.
+    check(unsafe { unlinkat(fd.as_raw_fd(), name.as_ptr(), AT_REMOVEDIR) }).map(drop)
+}
+
+/// Gives a name another place, over what is there.
+pub(crate) fn rename(from: BorrowedFd<'_>, old: &CStr, to: BorrowedFd<'_>, new: &CStr) -> Result<()> {
+    // SAFETY: both names end with a zero.
+    check(unsafe { renameat(from.as_raw_fd(), old.as_ptr(), to.as_raw_fd(), new.as_ptr()) }).map(drop)
+}
+
+/// Makes a symbolic link.
+pub(crate) fn symlink(target: &CStr, fd: BorrowedFd<'_>, name: &CStr) -> Result<()> {
+    // SAFETY: both end with a zero.
+    check(unsafe { symlinkat(target.as_ptr(), fd.as_raw_fd(), name.as_ptr()) }).map(drop)
+}
+
+/// Where a symbolic link points; with an empty name, the link that is open.
+pub(crate) fn read_link(fd: BorrowedFd<'_>, name: &CStr) -> Result<Vec<u8>> {
+    let mut target = vec![0; 4096];
+    // SAFETY: `target` has room for as much as is asked for.
+    let length =
+        check_size(unsafe { readlinkat(fd.as_raw_fd(), name.as_ptr(), target.as_mut_ptr(), target.len()) })?;
+    target.truncate(length);
+    Ok(target)
+}
+
+/// Sets the permission bits of what is open.
+pub(crate) fn set_mode(fd: BorrowedFd<'_>, mode: u32) -> Result<()> {
+    // SAFETY: takes plain numbers.
+    check(unsafe { fchmod(fd.as_raw_fd(), mode) }).map(drop)
+}
+
+/// Sets the permission bits of a name, following a link.
+pub(crate) fn set_mode_at(fd: BorrowedFd<'_>, name: &CStr, mode: u32) -> Result<()> {
+    // SAFETY: `name` ends with a zero.
+    check(unsafe { fchmodat(fd.as_raw_fd(), name.as_ptr(), mode, 0) }).map(drop)
+}

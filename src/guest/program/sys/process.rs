@@ -1,0 +1,144 @@
+//! Processes that exist.
+
+use std::ffi::{c_int, c_long, c_uint, c_ulong};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+
+use super::errno::{Errno, Result, check};
+
+const PR_SET_PDEATHSIG: c_int = 1;
+const PR_SET_DUMPABLE: c_int = 4;
+const PR_SET_CHILD_SUBREAPER: c_int = 36;
+const PR_SET_NO_NEW_PRIVS: c_int = 38;
+const WNOHANG: c_int = 1;
+const SYS_PIDFD_SEND_SIGNAL: c_long = 424;
+const SYS_PIDFD_OPEN: c_long = 434;
+
+#[repr(C)]
+#[derive(Default)]
+struct Usage {
+    user: [i64; 2],
+    system: [i64; 2],
+    max_rss_kib: c_long,
+    rest: [c_long; 13],
+}
+
+unsafe extern "C" {
+    fn prctl(option: c_int, ...) -> c_int;
+    fn wait4(pid: c_int, status: *mut c_int, options: c_int, usage: *mut Usage) -> c_int;
+    #[link_name = "kill"]
+    fn send(pid: c_int, signal: c_int) -> c_int;
+    fn syscall(number: c_long, ...) -> c_long;
+}
+
+fn set(option: c_int, value: c_ulong) -> Result<()> {
+    // SAFETY: the options used here take plain numbers.
+    check(unsafe { prctl(option, value, 0 as c_ulong, 0 as c_ulong, 0 as c_ulong) }).map(drop)
+}
+
+/// No program started from here on can gain privileges.
+pub(crate) fn no_new_privileges() -> Result<()> {
+    set(PR_SET_NO_NEW_PRIVS, 1)
+}
+
+/// Closes the guest's memory and descriptors to others of the same user.
+pub(crate) fn hide() -> Result<()> {
+    set(PR_SET_DUMPABLE, 0)
+}
+
+/// Makes orphans below the guest its children.
+pub(crate) fn adopt_orphans() -> Result<()> {
+    set(PR_SET_CHILD_SUBREAPER, 1)
+}
+
+/// Ends the guest when the thread that started it ends.
+pub(crate) fn die_with_parent() -> Result<()> {
+    set(PR_SET_PDEATHSIG, super::signal::KILL as c_ulong)
+}
+
+/// Sends a signal to a process; to a group when `pid` is negative; to all that can be reached when it is -1.
+pub(crate) fn kill(pid: i32, signal: i32) -> Result<()> {
+    // SAFETY: takes plain numbers.
+    check(unsafe { send(pid, signal) }).map(drop)
+}
+
+/// A process held by descriptor, so that its number can't come to mean another.
+#[derive(Debug)]
+pub(crate) struct Held(OwnedFd);
+
+impl Held {
+    /// Holds whichever process has the number now.
+    pub(crate) fn open(pid: i32) -> Result<Self> {
+        // SAFETY: takes plain numbers.
+        let fd = check_long(unsafe { syscall(SYS_PIDFD_OPEN, pid, 0 as c_uint) })?;
+        // SAFETY: it was just made.
+        Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: i32) -> Result<()> {
+        let none = std::ptr::null::<u8>();
+        // SAFETY: no extra information is passed.
+        check_long(unsafe { syscall(SYS_PIDFD_SEND_SIGNAL, self.0.as_raw_fd(), signal, none, 0 as c_uint) })
+            .map(drop)
+    }
+}
+
+fn check_long(answer: c_long) -> Result<RawFd> {
+    RawFd::try_from(answer).ok().filter(|fd| *fd >= 0).ok_or_else(Errno::last)
+}
+
+/// How a process ended, and what it used.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ended {
+    pub(crate) pid: i32,
+    /// Exit status, when it exited.
+    pub(crate) code: Option<u32>,
+    /// Signal, when one ended it.
+    pub(crate) signal: Option<u32>,
+    /// User and system time, with that of the descendants it waited for, microseconds.
+    pub(crate) cpu_us: u64,
+    /// Largest resident size, bytes.
+    pub(crate) max_rss: u64,
+}
+
+/// What became of the children.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Reaped {
+    /// One ended.
+    Ended(Ended),
+    /// There are some, and none has ended.
+    Running,
+    /// There are none.
+    Childless,
+}
+
+/// Takes leave of one child that has ended, if there is one; of `pid` only, unless it is -1.
+pub(crate) fn reap(pid: i32) -> Result<Reaped> {
+    reap_with(pid, WNOHANG)
+}
+
+/// As [`reap`], after waiting for the child to end.
+pub(super) fn reap_now(pid: i32) -> Result<Reaped> {
+    reap_with(pid, 0)
+}
+
+fn reap_with(pid: i32, options: c_int) -> Result<Reaped> {
+    let mut status = 0;
+    let mut usage = Usage::default();
+    // SAFETY: both live through the call and may be written to.
+    let pid = match check(unsafe { wait4(pid, &raw mut status, options, &raw mut usage) }) {
+        Ok(0) => return Ok(Reaped::Running),
+        Ok(pid) => pid,
+        Err(Errno::CHILD) => return Ok(Reaped::Childless),
+        Err(errno) => return Err(errno),
+    };
+    let low = status.cast_unsigned() & 0x7f;
+    let microseconds = |[seconds, rest]: [i64; 2]| seconds.cast_unsigned() * 1_000_000 + rest.cast_unsigned();
+    Ok(Reaped::Ended(Ended {
+        pid,
+        code: (low == 0).then_some((status.cast_unsigned() >> 8) & 0xff),
+        signal: (low != 0).then_some(low),
+        cpu_us: microseconds(usage.user) + microseconds(usage.system),
+        max_rss: usage.max_rss_kib.cast_unsigned() * 1024,
+    }))
+}

@@ -25,11 +25,11 @@ impl Default for Defaults {
     fn default() -> Self {
         let env = [
             ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
-            ("HOME", "/workspace"),
+            ("HOME", "/work"),
             ("LANG", "C.UTF-8"),
         ];
         Self {
-            timeout: Duration::from_secs(60),
+            timeout: Duration::from_mins(1),
             output_limit: 1 << 20,
             env: env.map(|(name, value)| (name.into(), value.into())).into(),
             read_limit: 64 << 20,

@@ -152,7 +152,8 @@ async fn files() -> Outcome<(Duration, Duration)> {
     let (mut pooled, mut fresh) = (Vec::new(), Vec::new());
     for _ in 0..5 {
         let begun = Instant::now();
-        let (ostler, pool) = start(PoolSpec { min: 2, max: 2, reset: ostler::model::ResetPolicy::Wipe, ..spec() }).await?;
+        let (ostler, pool) =
+            start(PoolSpec { min: 2, max: 2, reset: ostler::model::ResetPolicy::Wipe, ..spec() }).await?;
         work(&pool).await?;
         pooled.push(begun.elapsed());
         ostler.shutdown().await?;

@@ -18,11 +18,12 @@ const EVENTS: u64 = 1_000_000;
 #[test]
 fn a_million_random_events() {
     let events = Cell::new(0);
-    let config = Config { cases: 700, failure_persistence: None, max_shrink_iters: 500, ..Config::default() };
+    let config = Config { cases: 850, failure_persistence: None, max_shrink_iters: 500, ..Config::default() };
     let history = (any::<u64>(), vec(any::<u32>(), 1..=6000));
     TestRunner::new(config)
         .run(&history, |(seed, words)| {
-            let world = World::live_through(seed, &words, Mix::Everything);
+            let mut world = World::random(seed);
+            world.live_through(&words, Mix::Everything);
             events.set(events.get() + world.events);
             Ok(())
         })
@@ -77,9 +78,7 @@ fn a_pool_shrinks_to_its_new_max_and_not_below() {
                 // The queue is long when the change comes.
                 world.queue_tick();
             }
-            while !world.handoff.leased.is_empty() {
-                world.release(0, Fate::Used);
-            }
+            world.end_leases();
             world.run(Duration::from_secs(60));
             assert_eq!(world.launches(), 8, "{leased} leased");
             assert_eq!(world.retired(Reason::Drained), 5, "{leased} leased");

@@ -71,7 +71,8 @@ fn no_window_of_any_random_history_holds_more_than_it_may() {
     let config = Config { cases: 250, failure_persistence: None, max_shrink_iters: 500, ..Config::default() };
     TestRunner::new(config)
         .run(&(any::<u64>(), vec(any::<u32>(), 1..=3000)), |(seed, words)| {
-            let world = World::live_through(seed, &words, Mix::Faults);
+            let mut world = World::random(seed);
+            world.live_through(&words, Mix::Faults);
             let restart = world.decider.spec().restart;
             let caused = caused(&world.notes, restart.window);
             let fullest = fullest(&caused, restart.window);

@@ -9,6 +9,7 @@ mod settle;
 mod shell;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::hash::{DefaultHasher, Hash};
 use std::time::Duration;
 
 use ostler::decide::{Command, Decider, Event, Moment, Stock};
@@ -97,6 +98,8 @@ pub(crate) struct World {
     pub(crate) notes: Vec<(Moment, Note)>,
     /// The last steps, to be shown when one fails.
     recent: VecDeque<Step>,
+    /// All steps, if asked for.
+    pub(crate) trace: Option<DefaultHasher>,
     pub(crate) events: u64,
     pub(crate) finished: u32,
     pub(crate) overflow_wanted: u64,
@@ -127,6 +130,7 @@ impl World {
             runtimes: BTreeMap::new(),
             notes: Vec::new(),
             recent: VecDeque::new(),
+            trace: None,
             events: 0,
             finished: 0,
             overflow_wanted: 0,
@@ -189,6 +193,9 @@ impl World {
             self.recent.pop_front();
         }
         let step = Step { now: self.now, stock, event: event.clone(), commands: commands.clone() };
+        if let Some(trace) = &mut self.trace {
+            format!("{step:?}").hash(trace);
+        }
         self.recent.push_back(step);
         for command in &commands {
             self.carry_out(command);

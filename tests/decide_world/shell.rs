@@ -146,6 +146,8 @@ impl World {
 
     fn condemn(&mut self, id: RuntimeId, reason: Reason) {
         let runtime = self.runtimes.get_mut(&id).expect("condemn: there is no such runtime");
+        let news = reason.is_failure() || !runtime.condemned;
+        assert!(news, "{id} condemned again: {reason}");
         runtime.condemned = true;
         if self.handoff.remove(id) {
             runtime.place = Place::Hands;

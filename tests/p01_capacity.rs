@@ -6,7 +6,8 @@ mod decide_world;
 use std::cell::Cell;
 use std::time::Duration;
 
-use decide_world::{Mix, Plan, World, plain};
+use decide_world::history::Mix;
+use decide_world::{Plan, World, plain};
 use ostler::decide::{Command, Decider, Event, Fate, Moment, SlotKind, Stock};
 use ostler::model::{PoolSpec, Reason, ResetPolicy, RuntimeId, State};
 use proptest::collection::vec;

@@ -7,7 +7,8 @@ mod decide_world;
 use std::cell::Cell;
 use std::time::Duration;
 
-use decide_world::{Mix, Note, Plan, World, plain};
+use decide_world::history::Mix;
+use decide_world::{Note, Plan, World, plain};
 use ostler::decide::{Event, Moment};
 use ostler::model::{PoolSpec, RestartSpec, RuntimeId};
 use proptest::collection::vec;

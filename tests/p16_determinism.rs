@@ -5,7 +5,8 @@ mod decide_world;
 
 use std::hash::{DefaultHasher, Hasher};
 
-use decide_world::{Mix, World};
+use decide_world::World;
+use decide_world::history::Mix;
 
 fn trace(seed: u64) -> u64 {
     let mut rng = fastrand::Rng::with_seed(seed);

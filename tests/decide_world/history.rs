@@ -88,7 +88,7 @@ impl World {
             60 => self.plan.launch = Duration::from_millis([0, 5, 50, 500][arg % 4]),
             _ if mix == Mix::Faults => {}
             61 => self.resize(arg),
-            62 if arg % 2 == 0 => self.reconfigure(|spec| {
+            62 if arg.is_multiple_of(2) => self.reconfigure(|spec| {
                 spec.env.insert("version".to_owned(), arg.to_string());
             }),
             62 => self.reconfigure(|spec| spec.max_uses = Some(arg as u64 % 4 + 1)),

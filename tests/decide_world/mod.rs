@@ -4,7 +4,7 @@
 
 mod check;
 mod handoff;
-mod history;
+pub(crate) mod history;
 mod settle;
 mod shell;
 
@@ -16,7 +16,6 @@ use ostler::decide::{Command, Decider, Event, Moment, Stock};
 use ostler::model::{PoolSpec, Reason, RestartSpec, RuntimeId, State};
 
 pub(crate) use handoff::Handoff;
-pub(crate) use history::Mix;
 
 /// How the backend behaves. Delays are drawn from zero to twice the value, faults are per cent.
 #[derive(Clone, Copy, Debug)]

@@ -18,19 +18,15 @@ impl World {
             Event::Gone(id) => {
                 self.runtimes.remove(id);
             }
-            Event::Reconfigured(spec) => {
-                if !spec.makes_the_same_as(self.decider.spec()) {
-                    self.generation += 1;
-                }
-            }
+            Event::Reconfigured(spec) if !spec.makes_the_same_as(self.decider.spec()) => self.generation += 1,
             Event::Drain => self.draining = true,
-            Event::Crashed(id) => {
-                if self.runtimes.get(id).is_some_and(|runtime| runtime.state != State::Retiring) {
-                    self.note(Note::Failure(*id));
-                }
-            }
+            Event::Crashed(id) if self.is_in_use(*id) => self.note(Note::Failure(*id)),
             _ => {}
         }
+    }
+
+    fn is_in_use(&self, id: RuntimeId) -> bool {
+        self.runtimes.get(&id).is_some_and(|runtime| runtime.state != State::Retiring)
     }
 
     fn step_up(&mut self, id: RuntimeId, from: State, to: State) {

@@ -150,6 +150,19 @@ fn a_withdrawn_runtime_goes_to_the_waiter_that_came_meanwhile() {
     assert_eq!(commands, [Command::Put(id)]);
 }
 
+/// There is nobody left to come for it.
+#[test]
+fn a_runtime_withdrawn_before_the_drain_is_not_put_back_after_it() {
+    let mut decider = Decider::new(plain(1, 1), Moment::ZERO, 12);
+    let id = warm_up(&mut decider);
+    decider.step(Moment::ZERO, Stock::default(), Event::Drain).unwrap();
+    for reason in [Reason::Idle, Reason::Drained] {
+        let withdrawn = Event::Withdrawn { id, reason };
+        let commands = decider.clone().step(Moment::ZERO, Stock::default(), withdrawn).unwrap();
+        assert_eq!(commands, [Command::Retire(id, Reason::Drained)]);
+    }
+}
+
 #[test]
 fn a_drained_pool_destroys_at_once_what_nobody_holds() {
     let slow = Plan { launch: Duration::from_secs(60), reset: Duration::from_secs(60), ..Plan::CALM };

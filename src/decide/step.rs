@@ -297,8 +297,6 @@ impl Decider {
         let slot = self.slot(id)?;
         if self.phase != Phase::Serving {
             Some(Reason::Drained)
-        } else if slot.kind == SlotKind::Overflow {
-            Some(Reason::Overflow)
         } else if slot.condemned.is_some() {
             slot.condemned
         } else if slot.generation != self.generation {

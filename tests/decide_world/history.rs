@@ -49,6 +49,14 @@ impl World {
         for word in words {
             self.act(*word, mix);
         }
+        if words.len() % 4 == 0 {
+            // The end comes in the midst of it.
+            self.queue(Event::Drain);
+            for word in words.iter().take(50) {
+                self.act(*word, mix);
+            }
+            return self.check_drain();
+        }
         self.calm();
         self.check_rest();
         self.check_heals();

@@ -38,7 +38,7 @@ fn a_million_random_events() {
 fn a_pool_at_rest_makes_min_and_no_more() {
     for min in 1..5 {
         let mut world = World::new(plain(min, 8), Plan::CALM, 1);
-        world.run(Duration::from_secs(60));
+        world.run(Duration::from_mins(1));
         assert_eq!((world.launches(), world.handoff.ready.len()), (min, min));
     }
 }
@@ -80,7 +80,7 @@ fn a_pool_shrinks_to_its_new_max_and_not_below() {
                 world.queue_tick();
             }
             world.end_leases();
-            world.run(Duration::from_secs(60));
+            world.run(Duration::from_mins(1));
             assert_eq!(world.launches(), 8, "{leased} leased");
             assert_eq!(world.retired(Reason::Drained), 5, "{leased} leased");
             assert_eq!(world.handoff.ready.len(), 3);
@@ -165,7 +165,7 @@ fn a_runtime_withdrawn_before_the_drain_is_not_put_back_after_it() {
 
 #[test]
 fn a_drained_pool_destroys_at_once_what_nobody_holds() {
-    let slow = Plan { launch: Duration::from_secs(60), reset: Duration::from_secs(60), ..Plan::CALM };
+    let slow = Plan { launch: Duration::from_mins(1), reset: Duration::from_mins(1), ..Plan::CALM };
     let mut world = World::new(plain(2, 4), Plan::CALM, 8);
     world.run(Duration::from_secs(5));
     world.plan = slow;
@@ -257,7 +257,7 @@ fn warm_up(decider: &mut Decider) -> RuntimeId {
     let id = RuntimeId(1);
     let stock = Stock { ready: 0, waiters: 1 };
     for event in [Event::Tick { lowest: 0 }, Event::Launched(id), Event::Booted(id), Event::Warmed(id)] {
-        decider.step(Moment::ZERO, stock, event).unwrap();
+        decider.step(Moment::ZERO, stock, event).expect("the usual way up");
     }
     id
 }

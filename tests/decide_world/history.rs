@@ -49,7 +49,7 @@ impl World {
         for word in words {
             self.act(*word, mix);
         }
-        if words.len() % 4 == 0 {
+        if words.len().is_multiple_of(4) {
             // The end comes in the midst of it.
             self.queue(Event::Drain);
             for word in words.iter().take(50) {

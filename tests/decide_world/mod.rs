@@ -174,15 +174,15 @@ impl World {
     /// Delivers the oldest queued event, if there is one.
     pub(crate) fn deliver_next(&mut self) -> bool {
         let Some(event) = self.queue.pop_front() else { return false };
-        self.deliver(event);
+        self.deliver(&event);
         true
     }
 
-    pub(crate) fn deliver(&mut self, event: Event) -> Vec<Command> {
+    pub(crate) fn deliver(&mut self, event: &Event) -> Vec<Command> {
         self.events += 1;
         self.taken.clear();
-        self.learn(&event);
-        let before = self.before(&event);
+        self.learn(event);
+        let before = self.before(event);
         let stock = self.handoff.stock();
         let commands = match self.decider.step(self.now, stock, event.clone()) {
             Ok(commands) => commands,
@@ -200,9 +200,9 @@ impl World {
             self.carry_out(command);
         }
         if let Event::Crashed(id) = event {
-            self.bury(id);
+            self.bury(*id);
         }
-        self.check(&before, &event, &commands);
+        self.check(&before, event, &commands);
         commands
     }
 

@@ -50,8 +50,8 @@ impl World {
                 self.signal();
             }
             Command::WakeAt(at) => {
-                assert!(*at > self.now, "a wake-up in the past");
-                self.after(*at - self.now, Due::WakeUp);
+                let delay = at.checked_sub(self.now).filter(|delay| !delay.is_zero());
+                self.after(delay.expect("a wake-up in the past"), Due::WakeUp);
             }
             Command::Close => {
                 self.handoff.closed = true;

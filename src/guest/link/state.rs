@@ -30,6 +30,9 @@ pub(super) struct State {
     dead: Option<WireError>,
     /// Whether something happened whose outcome is unknown.
     tainted: bool,
+    /// Whether the lease has ended and its cancels are still on their way: until they are answered, the home
+    /// runtime keeps bytes moving, for a guest that can't get rid of its output looks at no input either.
+    lingering: bool,
     /// Whether the last turn ended before the socket was drained.
     unread: bool,
     /// Whether a task is under way that takes the next turn.
@@ -44,6 +47,7 @@ impl State {
             epoch: None,
             dead: None,
             tainted: false,
+            lingering: false,
             unread: false,
             resuming: false,
         }
@@ -202,6 +206,9 @@ impl State {
     pub(super) fn begin(&mut self, epoch: Epoch, wakes: &mut Wakes) -> Vec<Operation> {
         let left = self.clear(wakes);
         self.epoch = Some(epoch);
+        if std::mem::take(&mut self.lingering) {
+            self.socket.disengage();
+        }
         left
     }
 
@@ -210,7 +217,15 @@ impl State {
         let left = self.clear(wakes);
         self.epoch = None;
         self.push(wakes);
-        self.socket.disengage();
+        if self.dead.is_some() || self.is_settled() {
+            self.socket.disengage();
+            return left;
+        }
+        self.lingering = true;
+        match self.socket.go_home() {
+            Ok(()) => self.drive(wakes),
+            Err(error) => self.lose(error, wakes),
+        }
         left
     }
 
@@ -218,6 +233,14 @@ impl State {
     pub(super) fn drive(&mut self, wakes: &mut Wakes) {
         self.pull(wakes);
         self.push(wakes);
+        if self.lingering && self.is_settled() && self.table.len() == 0 {
+            self.lingering = false;
+            self.socket.disengage();
+        }
+    }
+
+    fn is_settled(&self) -> bool {
+        self.table.is_settled() && self.socket.outbox.is_empty()
     }
 
     /// Gives up every operation. Nothing of it is tainted: on a stream that works the cancels arrive, in order
@@ -322,6 +345,7 @@ impl State {
     fn fail(&mut self, error: WireError, wakes: &mut Wakes) {
         self.dead = Some(error);
         self.tainted = true;
+        self.lingering = false;
         self.socket.close();
         self.table.wake_all(wakes);
     }

@@ -195,7 +195,11 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Ours {
     fn new() -> Self {
-        let handoff = Handoff::new(1024, Hooks { on_return: Box::new(drop), on_low: Box::new(|| ()) });
+        let handoff = Handoff::new(
+            OBJECTS as usize,
+            1024,
+            Hooks { on_return: Box::new(drop), on_low: Box::new(|| ()) },
+        );
         for object in 0..OBJECTS.into() {
             handoff.issue(RuntimeId(object), Arc::new(AtomicU64::new(0))).put();
         }

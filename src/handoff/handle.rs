@@ -22,10 +22,11 @@ pub struct Hooks<R> {
 pub struct Handoff<R>(Arc<Exchange<R>>);
 
 impl<R> Handoff<R> {
-    /// An empty one. At most `queue_limit` takers wait at any time; further ones are refused.
+    /// An empty one. Up to `capacity` tickets can be ready on the fast way; more may be, but a taker of those
+    /// takes a lock. At most `queue_limit` takers wait at any time; further ones are refused.
     #[must_use]
-    pub fn new(queue_limit: usize, hooks: Hooks<R>) -> Self {
-        Self(Arc::new(Exchange::new(queue_limit, hooks)))
+    pub fn new(capacity: usize, queue_limit: usize, hooks: Hooks<R>) -> Self {
+        Self(Arc::new(Exchange::new(capacity, queue_limit, hooks)))
     }
 
     /// A ticket for a new runtime, not yet in circulation: [`Ticket::put`] makes it leasable.
@@ -66,15 +67,7 @@ impl<R> Handoff<R> {
     /// ready; the others keep their order, unless there is traffic meanwhile.
     #[must_use]
     pub fn withdraw_condemned(&self) -> Vec<Ticket<R>> {
-        let mut condemned = Vec::new();
-        for _ in 0..self.stock().ready {
-            match self.0.withdraw() {
-                Some(ticket) if ticket.is_condemned() => condemned.push(ticket),
-                Some(ticket) => ticket.restore(),
-                None => break,
-            }
-        }
-        condemned
+        self.0.withdraw_condemned()
     }
 
     /// Fails all waiters at once, and all later takes. Tickets that are ready now, or put later, go to

@@ -4,4 +4,4 @@
 pub(super) use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 pub(super) use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub(super) use crossbeam_queue::SegQueue as Queue;
+pub(super) use crossbeam_queue::ArrayQueue as Queue;

@@ -1,45 +1,49 @@
+use std::collections::VecDeque;
 use std::mem;
 use std::task::Waker;
 
 use slab::Slab;
 
-/// No place: the end of the list.
-const NONE: usize = usize::MAX;
-
-/// Places kept when nobody waits; beyond this the memory of a flood is given back.
+/// What is kept when nobody waits; beyond this the memory of a flood is given back.
 const KEPT: usize = 1024;
 
-/// The takers that wait, oldest first: a doubly linked list inside a slab, so that waiting allocates nothing
-/// once warm and leaving takes constant time from anywhere.
+/// Gaps in the line that are left alone.
+const GAPS: usize = 64;
+
+/// The takers that wait, oldest first. Once warm, waiting allocates nothing.
 ///
 /// Wakers come in and go out by value: cloning, waking or dropping one runs foreign code, which must not happen
 /// under the lock around this list.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Waiters<T> {
-    places: Slab<Place<T>>,
-    oldest: usize,
-    newest: usize,
+    /// Those who wait, in order, by their places. Whoever leaves from the middle leaves a gap; gaps at either
+    /// end go at once, the others when they outnumber those who wait. A linked list would need none, but joining
+    /// or serving would write to a neighbour's memory too, which another processor has just used.
+    line: VecDeque<Option<u32>>,
+    /// The number of the first in line. Waiters are numbered as they join.
+    first: usize,
     waiting: usize,
+    places: Slab<Place<T>>,
     limit: usize,
     closed: bool,
 }
 
-/// One waiter's, from joining to leaving. Linked only while it waits.
+/// One waiter's, from joining to leaving.
 #[derive(Debug)]
 struct Place<T> {
-    older: usize,
-    newer: usize,
+    number: usize,
     turn: Turn<T>,
 }
 
 /// How it stands with one waiter.
 #[derive(Debug)]
 pub(super) enum Turn<T> {
-    /// In the list; to be woken by this.
+    /// In line; to be woken by this.
     Waiting(Waker),
-    /// Out of the list, with what it waited for.
+    /// Out of the line, with what it waited for.
     Served(T),
-    /// Out of the list: the handoff was closed.
+    /// Out of the line: the handoff was closed.
     Refused,
 }
 
@@ -52,6 +56,8 @@ pub(super) enum Look<T> {
     Waiting,
     /// Not yet, and the waker that would be woken is not this one.
     Moved,
+    /// Its turn has come, but what it got is spoilt.
+    Spoilt,
 }
 
 /// The handoff was closed while the waiter waited.
@@ -60,7 +66,7 @@ pub(super) struct Closed;
 
 impl<T> Waiters<T> {
     pub(super) const fn new(limit: usize) -> Self {
-        Self { places: Slab::new(), oldest: NONE, newest: NONE, waiting: 0, limit, closed: false }
+        Self { line: VecDeque::new(), first: 0, waiting: 0, places: Slab::new(), limit, closed: false }
     }
 
     /// How many wait. Those served or refused no longer do.
@@ -85,26 +91,55 @@ impl<T> Waiters<T> {
     }
 
     /// A new waiter behind all others. Answers its place.
-    pub(super) fn join_behind(&mut self, waker: Waker) -> usize {
-        self.link(self.newest, NONE, waker)
+    #[expect(clippy::cast_possible_truncation, reason = "2³² waiters fit no memory")]
+    pub(super) fn join(&mut self, waker: Waker) -> u32 {
+        let number = self.first.wrapping_add(self.line.len());
+        let place = self.places.insert(Place { number, turn: Turn::Waiting(waker) }) as u32;
+        self.line.push_back(Some(place));
+        self.waiting += 1;
+        place
     }
 
-    /// A new waiter ahead of all others. Answers its place.
-    pub(super) fn join_ahead(&mut self, waker: Waker) -> usize {
-        self.link(NONE, self.oldest, waker)
+    /// Has the waiter at `place`, whose turn had come for nothing, wait once more, ahead of all others; or refuses
+    /// it, if it is too late for that. Answers what its turn was.
+    pub(super) fn rejoin(&mut self, place: u32, waker: Waker) -> Turn<T> {
+        let waiter = &mut self.places[place as usize];
+        if self.closed {
+            return mem::replace(&mut waiter.turn, Turn::Refused);
+        }
+        self.first = self.first.wrapping_sub(1);
+        waiter.number = self.first;
+        self.line.push_front(Some(place));
+        self.waiting += 1;
+        mem::replace(&mut waiter.turn, Turn::Waiting(waker))
     }
 
-    /// Hands `ticket` to the oldest waiter. Answers what was its turn before, with the waker in it. Somebody
-    /// must be waiting.
-    pub(super) fn serve(&mut self, ticket: T) -> Turn<T> {
-        self.end_turn(Turn::Served(ticket))
+    /// Hands `ticket` to the oldest waiter, and answers what was its turn before, with the waker in it. Gives the
+    /// ticket back if nobody waits.
+    pub(super) fn serve(&mut self, ticket: T) -> Result<Turn<T>, T> {
+        match self.next() {
+            Some(place) => Ok(mem::replace(&mut self.places[place as usize].turn, Turn::Served(ticket))),
+            None => Err(ticket),
+        }
     }
 
-    /// What has become of the waiter at `place`, who would be woken by `waker`.
-    pub(super) fn look(&mut self, place: usize, waker: &Waker) -> Look<T> {
-        match &self.places[place].turn {
+    fn next(&mut self) -> Option<u32> {
+        while let Some(oldest) = self.line.pop_front() {
+            self.first = self.first.wrapping_add(1);
+            if oldest.is_some() {
+                self.waiting -= 1;
+                return oldest;
+            }
+        }
+        None
+    }
+
+    /// What has become of the waiter at `place`, who would be woken by `waker` and wants nothing `spoilt`.
+    pub(super) fn look(&mut self, place: u32, waker: &Waker, spoilt: impl Fn(&T) -> bool) -> Look<T> {
+        match &self.places[place as usize].turn {
             Turn::Waiting(known) if known.will_wake(waker) => Look::Waiting,
             Turn::Waiting(_) => Look::Moved,
+            Turn::Served(ticket) if spoilt(ticket) => Look::Spoilt,
             Turn::Served(_) | Turn::Refused => match self.leave(place) {
                 Turn::Served(ticket) => Look::Over(Ok(ticket)),
                 Turn::Waiting(_) | Turn::Refused => Look::Over(Err(Closed)),
@@ -112,62 +147,55 @@ impl<T> Waiters<T> {
         }
     }
 
-    /// Has the waiter at `place` woken by `waker` from now on, if it still waits. Answers the waker not needed.
-    pub(super) fn renew(&mut self, place: usize, waker: Waker) -> Waker {
-        match &mut self.places[place].turn {
-            Turn::Waiting(known) => mem::replace(known, waker),
-            Turn::Served(_) | Turn::Refused => waker,
+    /// Has the waiter at `place` woken by `waker` from now on, and answers the waker before; or gives this one
+    /// back, if it waits no more.
+    pub(super) fn renew(&mut self, place: u32, waker: Waker) -> Result<Waker, Waker> {
+        match &mut self.places[place as usize].turn {
+            Turn::Waiting(known) => Ok(mem::replace(known, waker)),
+            Turn::Served(_) | Turn::Refused => Err(waker),
         }
     }
 
     /// Frees `place`, whether its turn has come or not.
-    pub(super) fn leave(&mut self, place: usize) -> Turn<T> {
-        if matches!(self.places[place].turn, Turn::Waiting(_)) {
-            self.unlink(place);
+    pub(super) fn leave(&mut self, place: u32) -> Turn<T> {
+        let Place { number, turn } = self.places.remove(place as usize);
+        if let Turn::Waiting(_) = turn {
+            self.waiting -= 1;
+            if let Some(entry) = self.line.get_mut(number.wrapping_sub(self.first)) {
+                *entry = None;
+            }
+            self.close_gaps();
         }
-        let turn = self.places.remove(place).turn;
         if self.places.is_empty() && self.places.capacity() > KEPT {
             self.places = Slab::new();
+            self.line = VecDeque::new();
         }
         turn
+    }
+
+    fn close_gaps(&mut self) {
+        while let Some(None) = self.line.back() {
+            self.line.pop_back();
+        }
+        while let Some(None) = self.line.front() {
+            self.line.pop_front();
+            self.first = self.first.wrapping_add(1);
+        }
+        if self.line.len() > 2 * self.waiting + GAPS {
+            self.line.retain(Option::is_some);
+            for (index, place) in self.line.iter().flatten().enumerate() {
+                self.places[*place as usize].number = self.first.wrapping_add(index);
+            }
+        }
     }
 
     /// Refuses everybody, now and later. Answers their turns, with the wakers in them.
     pub(super) fn close(&mut self) -> Vec<Turn<T>> {
         self.closed = true;
-        (0..self.waiting).map(|_| self.end_turn(Turn::Refused)).collect()
-    }
-
-    fn end_turn(&mut self, turn: Turn<T>) -> Turn<T> {
-        let oldest = self.oldest;
-        self.unlink(oldest);
-        mem::replace(&mut self.places[oldest].turn, turn)
-    }
-
-    fn link(&mut self, older: usize, newer: usize, waker: Waker) -> usize {
-        let place = self.places.insert(Place { older, newer, turn: Turn::Waiting(waker) });
-        self.bind(older, place);
-        self.bind(place, newer);
-        self.waiting += 1;
-        place
-    }
-
-    fn unlink(&mut self, place: usize) {
-        let Place { older, newer, .. } = self.places[place];
-        self.bind(older, newer);
-        self.waiting -= 1;
-    }
-
-    /// Makes two places neighbours; at [`NONE`], the end of the list.
-    fn bind(&mut self, older: usize, newer: usize) {
-        match self.places.get_mut(older) {
-            Some(place) => place.newer = newer,
-            None => self.oldest = newer,
-        }
-        match self.places.get_mut(newer) {
-            Some(place) => place.older = older,
-            None => self.newest = older,
-        }
+        self.waiting = 0;
+        let line = mem::take(&mut self.line);
+        let refuse = |place| mem::replace(&mut self.places[place as usize].turn, Turn::Refused);
+        line.into_iter().flatten().map(refuse).collect()
     }
 }
 

@@ -92,7 +92,9 @@ impl World {
             }),
             on_low: Box::new({
                 let books = Arc::clone(&books);
-                move || drop(books.low.fetch_add(1, SeqCst))
+                move || {
+                    books.low.fetch_add(1, SeqCst);
+                }
             }),
         };
         let handoff = Handoff::new(Self::CAPACITY, queue_limit, hooks);

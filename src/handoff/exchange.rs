@@ -1,31 +1,33 @@
 use std::fmt;
 use std::task::{Poll, Waker};
 
+use super::gauge::Gauge;
 use super::sync::{Mutex, MutexGuard, PoisonError, Queue};
 use super::tally::Tally;
-use super::waiters::{Closed, Look, Turn, Waiters};
+use super::waiters::{Look, Turn, Waiters};
 use super::{Hooks, TakeError, Ticket};
 
 /// Where tickets and takers meet. The algorithm, and why nobody waits beside a ready ticket, are in the
 /// module's documentation.
 ///
-/// The order of the fields matters: a take that waits and a put that serves pull count, lock and line over from
-/// another processor at one stroke.
+/// The order of the fields matters: count, lock and line share a cache line, which a take that waits and a put
+/// that serves pull over from another processor at one stroke.
 #[repr(C, align(128))]
 pub(super) struct Exchange<R> {
     pub(super) tally: Tally,
     /// Held for a few instructions by those who wait and those who serve them, never on the fast way. No hook
     /// and no waker runs under it.
     desk: Mutex<Desk<R>>,
+    pub(super) gauge: Gauge,
     ready: Queue<Ticket<R>>,
     hooks: Hooks<R>,
 }
 
-/// What is behind the lock: the list of wakers, no state of the pool.
+/// What is behind the lock.
 #[repr(C)]
 struct Desk<R> {
     waiters: Waiters<Ticket<R>>,
-    /// Ready tickets beyond the capacity of the queue.
+    /// Ready tickets beyond the capacity of the queue; none, unless the pool has outgrown it.
     spill: Vec<Ticket<R>>,
 }
 
@@ -34,13 +36,13 @@ struct Desk<R> {
 pub(super) enum Attempt<R> {
     Taken(Ticket<R>),
     /// A place among the waiters.
-    Queued(u32),
+    Queued(usize),
     Refused(TakeError),
 }
 
 /// What came of an attempt to join.
 enum Joined<R> {
-    Waiting(u32),
+    Waiting(usize),
     /// There was a ticket after all.
     Served(Ticket<R>),
     /// There are tickets, and older waiters: to be settled before.
@@ -63,6 +65,7 @@ impl<R> Exchange<R> {
         Self {
             tally: Tally::new(),
             desk: Mutex::new(Desk { waiters: Waiters::new(queue_limit), spill: Vec::new() }),
+            gauge: Gauge::new(),
             ready: Queue::new(capacity.max(1)),
             hooks,
         }
@@ -142,11 +145,12 @@ impl<R> Exchange<R> {
     }
 
     /// What has become of the waiter at `place`, to be woken by `waker`. When it is `Ready`, the place is gone.
-    pub(super) fn look(&self, place: u32, waker: &Waker) -> Poll<Result<Ticket<R>, TakeError>> {
+    pub(super) fn look(&self, place: usize, waker: &Waker) -> Poll<Result<Ticket<R>, TakeError>> {
         loop {
             let look = self.lock().waiters.look(place, waker, Ticket::is_condemned);
             match look {
-                Look::Over(turn) => return Poll::Ready(turn.map_err(|Closed| TakeError::Closed)),
+                Look::Served(ticket) => return Poll::Ready(Ok(ticket)),
+                Look::Refused => return Poll::Ready(Err(TakeError::Closed)),
                 Look::Waiting => return Poll::Pending,
                 Look::Moved if self.renew(place, waker.clone()) => return Poll::Pending,
                 Look::Moved => {}
@@ -156,12 +160,12 @@ impl<R> Exchange<R> {
     }
 
     /// The waiter at `place` gives up. A ticket it already had goes to the next.
-    pub(super) fn leave(&self, place: u32) {
+    pub(super) fn leave(&self, place: usize) {
         let turn = self.lock().waiters.leave(place);
         match turn {
             Turn::Waiting(_) => self.release(),
             Turn::Served(ticket) => self.put(ticket),
-            Turn::Refused => {}
+            Turn::Refused | Turn::Left => {}
         }
     }
 
@@ -223,14 +227,14 @@ impl<R> Exchange<R> {
     }
 
     /// Whether the waiter still waits, to be woken by `waker`.
-    fn renew(&self, place: u32, waker: Waker) -> bool {
+    fn renew(&self, place: usize, waker: Waker) -> bool {
         let renewed = self.lock().waiters.renew(place, waker);
         renewed.is_ok()
     }
 
     /// The ticket was condemned after it was handed over: the waiter's turn is still to come, and the next.
     #[cold]
-    fn rejoin(&self, place: u32, waker: Waker) {
+    fn rejoin(&self, place: usize, waker: Waker) {
         let turn = {
             let mut desk = self.lock();
             if !desk.waiters.is_closed() {
@@ -319,13 +323,15 @@ impl<R> Exchange<R> {
         desk.spill.is_empty() && self.ready.is_empty()
     }
 
+    #[inline]
     fn note(&self, left: i64) {
-        if self.tally.is_newly_low(left) {
+        if self.gauge.note(left) {
             (self.hooks.on_low)();
         }
     }
 
     /// A panic cannot happen under this lock; if it did, the list would still be whole.
+    #[inline]
     fn lock(&self) -> MutexGuard<'_, Desk<R>> {
         self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }

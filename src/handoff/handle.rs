@@ -84,19 +84,19 @@ impl<R> Handoff<R> {
 
     /// Calls `on_low` when a take leaves fewer than `mark` ready. Default 0: when somebody has to wait.
     pub fn set_low_mark(&self, mark: usize) {
-        self.0.tally.set_low_mark(i64::try_from(mark).unwrap_or(i64::MAX));
+        self.0.gauge.set_low_mark(mark);
     }
 
     /// Has `on_low` called once more, from the next take that leaves the stock low. Rearm first and look at the
     /// [stock](Handoff::stock) afterwards; the other way round, a take in between goes unnoticed.
     pub fn rearm(&self) {
-        self.0.tally.rearm();
+        self.0.gauge.rearm();
     }
 
     /// The fewest tickets that were ready since the last call: that many were not needed meanwhile.
     #[must_use]
     pub fn low_water(&self) -> usize {
-        self.0.tally.low_water()
+        self.0.gauge.low_water(self.stock().ready)
     }
 
     /// From now on at most `limit` takers wait. Those who already do stay.
@@ -107,7 +107,7 @@ impl<R> Handoff<R> {
     /// Sets the coarse clock by which tickets count their idle time: milliseconds since any fixed moment. The
     /// time between two ticks is how wrong [`Ticket::idle`] may be.
     pub fn tick(&self, now: u64) {
-        self.0.tally.tick(now);
+        self.0.gauge.tick(now);
     }
 }
 

@@ -41,6 +41,7 @@
 //! `Q = C + W + T + U + X`: it leaves one for each of them. All else goes through the list, oldest first.
 
 mod exchange;
+mod gauge;
 mod handle;
 mod sync;
 mod take;

@@ -27,7 +27,7 @@ pub enum TakeError {
 pub struct Take<'a, R> {
     exchange: &'a Exchange<R>,
     /// Among the waiters.
-    place: Option<u32>,
+    place: Option<usize>,
 }
 
 impl<'a, R> Take<'a, R> {

@@ -2,29 +2,30 @@ use std::collections::VecDeque;
 use std::mem;
 use std::task::Waker;
 
-use slab::Slab;
-
-/// What is kept when nobody waits; beyond this the memory of a flood is given back.
+/// Places kept when nobody waits; beyond this the memory of a flood is given back.
 const KEPT: usize = 1024;
 
 /// Gaps in the line that are left alone.
 const GAPS: usize = 64;
 
-/// The takers that wait, oldest first. Once warm, waiting allocates nothing.
+/// The takers that wait, oldest first: a ring, so that joining and serving each touch one place, and allocate
+/// nothing once warm.
+///
+/// Whoever leaves from the middle leaves a gap. Gaps at either end go at once, the others when they outnumber
+/// those who are there.
 ///
 /// Wakers come in and go out by value: cloning, waking or dropping one runs foreign code, which must not happen
 /// under the lock around this list.
 #[derive(Debug)]
 #[repr(C)]
 pub(super) struct Waiters<T> {
-    /// Those who wait, in order, by their places. Whoever leaves from the middle leaves a gap; gaps at either
-    /// end go at once, the others when they outnumber those who wait. A linked list would need none, but joining
-    /// or serving would write to a neighbour's memory too, which another processor has just used.
-    line: VecDeque<Option<u32>>,
-    /// The number of the first in line. Waiters are numbered as they join.
-    first: usize,
+    /// Sorted by number.
+    line: VecDeque<Place<T>>,
+    /// Nobody before this index waits.
+    oldest: usize,
     waiting: usize,
-    places: Slab<Place<T>>,
+    /// Places that are no gaps.
+    occupied: usize,
     limit: usize,
     closed: bool,
 }
@@ -32,6 +33,7 @@ pub(super) struct Waiters<T> {
 /// One waiter's, from joining to leaving.
 #[derive(Debug)]
 struct Place<T> {
+    /// By which its waiter finds it, wherever it has moved.
     number: usize,
     turn: Turn<T>,
 }
@@ -39,19 +41,23 @@ struct Place<T> {
 /// How it stands with one waiter.
 #[derive(Debug)]
 pub(super) enum Turn<T> {
-    /// In line; to be woken by this.
+    /// To be woken by this.
     Waiting(Waker),
-    /// Out of the line, with what it waited for.
+    /// Has what it waited for.
     Served(T),
-    /// Out of the line: the handoff was closed.
+    /// The handoff was closed.
     Refused,
+    /// Gone.
+    Left,
 }
 
 /// What a waiter that looks at its place finds.
 #[derive(Debug)]
 pub(super) enum Look<T> {
-    /// Its turn has come; the place is free again.
-    Over(Result<T, Closed>),
+    /// Its turn has come. The place is gone.
+    Served(T),
+    /// The handoff was closed. The place is gone.
+    Refused,
     /// Not yet.
     Waiting,
     /// Not yet, and the waker that would be woken is not this one.
@@ -60,13 +66,9 @@ pub(super) enum Look<T> {
     Spoilt,
 }
 
-/// The handoff was closed while the waiter waited.
-#[derive(Debug)]
-pub(super) struct Closed;
-
 impl<T> Waiters<T> {
     pub(super) const fn new(limit: usize) -> Self {
-        Self { line: VecDeque::new(), first: 0, waiting: 0, places: Slab::new(), limit, closed: false }
+        Self { line: VecDeque::new(), oldest: 0, waiting: 0, occupied: 0, limit, closed: false }
     }
 
     /// How many wait. Those served or refused no longer do.
@@ -90,102 +92,72 @@ impl<T> Waiters<T> {
         self.limit = limit;
     }
 
-    /// A new waiter behind all others. Answers its place.
-    #[expect(clippy::cast_possible_truncation, reason = "2³² waiters fit no memory")]
-    pub(super) fn join(&mut self, waker: Waker) -> u32 {
-        let number = self.first.wrapping_add(self.line.len());
-        let place = self.places.insert(Place { number, turn: Turn::Waiting(waker) }) as u32;
-        self.line.push_back(Some(place));
+    /// A new waiter behind all others. Answers the number of its place.
+    #[inline]
+    pub(super) fn join(&mut self, waker: Waker) -> usize {
+        let number = self.line.back().map_or(0, |newest| newest.number.wrapping_add(1));
+        self.line.push_back(Place { number, turn: Turn::Waiting(waker) });
         self.waiting += 1;
-        place
-    }
-
-    /// Has the waiter at `place`, whose turn had come for nothing, wait once more, ahead of all others; or refuses
-    /// it, if it is too late for that. Answers what its turn was.
-    pub(super) fn rejoin(&mut self, place: u32, waker: Waker) -> Turn<T> {
-        let waiter = &mut self.places[place as usize];
-        if self.closed {
-            return mem::replace(&mut waiter.turn, Turn::Refused);
-        }
-        self.first = self.first.wrapping_sub(1);
-        waiter.number = self.first;
-        self.line.push_front(Some(place));
-        self.waiting += 1;
-        mem::replace(&mut waiter.turn, Turn::Waiting(waker))
+        self.occupied += 1;
+        number
     }
 
     /// Hands `ticket` to the oldest waiter, and answers what was its turn before, with the waker in it. Gives the
     /// ticket back if nobody waits.
+    #[inline]
     pub(super) fn serve(&mut self, ticket: T) -> Result<Turn<T>, T> {
-        match self.next() {
-            Some(place) => Ok(mem::replace(&mut self.places[place as usize].turn, Turn::Served(ticket))),
-            None => Err(ticket),
-        }
-    }
-
-    fn next(&mut self) -> Option<u32> {
-        while let Some(oldest) = self.line.pop_front() {
-            self.first = self.first.wrapping_add(1);
-            if oldest.is_some() {
+        while let Some(place) = self.line.get_mut(self.oldest) {
+            self.oldest += 1;
+            if let Turn::Waiting(_) = place.turn {
                 self.waiting -= 1;
-                return oldest;
+                return Ok(mem::replace(&mut place.turn, Turn::Served(ticket)));
             }
         }
-        None
+        Err(ticket)
     }
 
-    /// What has become of the waiter at `place`, who would be woken by `waker` and wants nothing `spoilt`.
-    pub(super) fn look(&mut self, place: u32, waker: &Waker, spoilt: impl Fn(&T) -> bool) -> Look<T> {
-        match &self.places[place as usize].turn {
+    /// What has become of the waiter at `number`, who would be woken by `waker` and wants nothing `spoilt`.
+    #[inline]
+    pub(super) fn look(&mut self, number: usize, waker: &Waker, spoilt: impl Fn(&T) -> bool) -> Look<T> {
+        let Some(index) = self.find(number) else { return Look::Refused };
+        match &self.line[index].turn {
             Turn::Waiting(known) if known.will_wake(waker) => Look::Waiting,
             Turn::Waiting(_) => Look::Moved,
             Turn::Served(ticket) if spoilt(ticket) => Look::Spoilt,
-            Turn::Served(_) | Turn::Refused => match self.leave(place) {
-                Turn::Served(ticket) => Look::Over(Ok(ticket)),
-                Turn::Waiting(_) | Turn::Refused => Look::Over(Err(Closed)),
+            Turn::Served(_) | Turn::Refused | Turn::Left => match self.vacate(index) {
+                Turn::Served(ticket) => Look::Served(ticket),
+                Turn::Waiting(_) | Turn::Refused | Turn::Left => Look::Refused,
             },
         }
     }
 
-    /// Has the waiter at `place` woken by `waker` from now on, and answers the waker before; or gives this one
+    /// Has the waiter at `number` woken by `waker` from now on, and answers the waker before; or gives this one
     /// back, if it waits no more.
-    pub(super) fn renew(&mut self, place: u32, waker: Waker) -> Result<Waker, Waker> {
-        match &mut self.places[place as usize].turn {
-            Turn::Waiting(known) => Ok(mem::replace(known, waker)),
-            Turn::Served(_) | Turn::Refused => Err(waker),
+    pub(super) fn renew(&mut self, number: usize, waker: Waker) -> Result<Waker, Waker> {
+        match self.find(number).map(|index| &mut self.line[index].turn) {
+            Some(Turn::Waiting(known)) => Ok(mem::replace(known, waker)),
+            _ => Err(waker),
         }
     }
 
-    /// Frees `place`, whether its turn has come or not.
-    pub(super) fn leave(&mut self, place: u32) -> Turn<T> {
-        let Place { number, turn } = self.places.remove(place as usize);
-        if let Turn::Waiting(_) = turn {
-            self.waiting -= 1;
-            if let Some(entry) = self.line.get_mut(number.wrapping_sub(self.first)) {
-                *entry = None;
-            }
-            self.close_gaps();
+    /// Has the waiter at `number`, whose turn had come for nothing, wait once more in its old place; or refuses
+    /// it, if it is too late for that. Answers what its turn was.
+    pub(super) fn rejoin(&mut self, number: usize, waker: Waker) -> Turn<T> {
+        let Some(index) = self.find(number) else { return Turn::Waiting(waker) };
+        let turn = &mut self.line[index].turn;
+        if self.closed {
+            return mem::replace(turn, Turn::Refused);
         }
-        if self.places.is_empty() && self.places.capacity() > KEPT {
-            self.places = Slab::new();
-            self.line = VecDeque::new();
-        }
-        turn
+        self.oldest = self.oldest.min(index);
+        self.waiting += 1;
+        mem::replace(turn, Turn::Waiting(waker))
     }
 
-    fn close_gaps(&mut self) {
-        while let Some(None) = self.line.back() {
-            self.line.pop_back();
-        }
-        while let Some(None) = self.line.front() {
-            self.line.pop_front();
-            self.first = self.first.wrapping_add(1);
-        }
-        if self.line.len() > 2 * self.waiting + GAPS {
-            self.line.retain(Option::is_some);
-            for (index, place) in self.line.iter().flatten().enumerate() {
-                self.places[*place as usize].number = self.first.wrapping_add(index);
-            }
+    /// The waiter at `number` goes, whether its turn has come or not. Answers what it was.
+    pub(super) fn leave(&mut self, number: usize) -> Turn<T> {
+        match self.find(number) {
+            Some(index) => self.vacate(index),
+            None => Turn::Left,
         }
     }
 
@@ -193,17 +165,118 @@ impl<T> Waiters<T> {
     pub(super) fn close(&mut self) -> Vec<Turn<T>> {
         self.closed = true;
         self.waiting = 0;
-        let line = mem::take(&mut self.line);
-        let refuse = |place| mem::replace(&mut self.places[place as usize].turn, Turn::Refused);
-        line.into_iter().flatten().map(refuse).collect()
+        let waiting = self.line.iter_mut().filter(|place| matches!(place.turn, Turn::Waiting(_)));
+        waiting.map(|place| mem::replace(&mut place.turn, Turn::Refused)).collect()
+    }
+
+    /// As far from the first place as its number says, or less where gaps have been closed.
+    #[inline]
+    fn find(&self, number: usize) -> Option<usize> {
+        let ahead = number.wrapping_sub(self.line.front()?.number);
+        match self.line.get(ahead) {
+            Some(place) if place.number == number => Some(ahead),
+            _ => self.search(number),
+        }
+    }
+
+    #[cold]
+    fn search(&self, number: usize) -> Option<usize> {
+        let first = self.line.front()?.number;
+        let ahead = |place: &Place<T>| place.number.wrapping_sub(first);
+        self.line.binary_search_by_key(&number.wrapping_sub(first), ahead).ok()
+    }
+
+    #[inline]
+    fn vacate(&mut self, index: usize) -> Turn<T> {
+        let turn = mem::replace(&mut self.line[index].turn, Turn::Left);
+        self.occupied -= 1;
+        if let Turn::Waiting(_) = turn {
+            self.waiting -= 1;
+        }
+        while self.line.front().is_some_and(Place::is_gap) {
+            self.line.pop_front();
+            self.oldest = self.oldest.saturating_sub(1);
+        }
+        if self.line.len() > self.occupied {
+            self.close_gaps();
+        }
+        if self.line.is_empty() && self.line.capacity() > KEPT {
+            self.line = VecDeque::new();
+        }
+        turn
+    }
+
+    fn close_gaps(&mut self) {
+        while self.line.back().is_some_and(Place::is_gap) {
+            self.line.pop_back();
+        }
+        self.oldest = self.oldest.min(self.line.len());
+        if self.line.len() > 2 * self.occupied + GAPS {
+            self.line.retain(|place| !place.is_gap());
+            self.oldest = 0;
+        }
+    }
+}
+
+impl<T> Place<T> {
+    const fn is_gap(&self) -> bool {
+        matches!(self.turn, Turn::Left)
     }
 }
 
 impl<T> Turn<T> {
     /// Wakes who waits.
+    #[inline]
     pub(super) fn wake(self) {
         if let Self::Waiting(waker) = self {
             waker.wake();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Against a plain list that is searched from the front.
+    #[test]
+    fn a_long_random_history_keeps_the_order() {
+        for seed in 0..50 {
+            let mut rng = fastrand::Rng::with_seed(seed);
+            let mut waiters = Waiters::new(usize::MAX);
+            let mut expected: Vec<usize> = Vec::new();
+            let mut served: Vec<(usize, u64)> = Vec::new();
+            let busy = rng.u8(2..9);
+            for ticket in 0..2000 {
+                match rng.u8(..10) {
+                    roll if roll < busy => expected.push(waiters.join(Waker::noop().clone())),
+                    9 if !expected.is_empty() => {
+                        let number = expected.remove(rng.usize(..expected.len()));
+                        assert!(matches!(waiters.leave(number), Turn::Waiting(_)), "seed {seed}");
+                    }
+                    8 if !served.is_empty() => {
+                        let (number, ticket) = served.swap_remove(rng.usize(..served.len()));
+                        let look = waiters.look(number, Waker::noop(), |_| false);
+                        assert!(matches!(look, Look::Served(got) if got == ticket), "seed {seed}");
+                    }
+                    7 if !served.is_empty() => {
+                        let (number, ticket) = served.swap_remove(rng.usize(..served.len()));
+                        let turn = waiters.rejoin(number, Waker::noop().clone());
+                        assert!(matches!(turn, Turn::Served(got) if got == ticket), "seed {seed}");
+                        let older = expected.iter().take_while(|other| **other < number).count();
+                        expected.insert(older, number);
+                    }
+                    _ => {
+                        let turn = waiters.serve(ticket);
+                        assert_eq!(turn.is_ok(), !expected.is_empty(), "seed {seed}");
+                        if turn.is_ok() {
+                            served.push((expected.remove(0), ticket));
+                        }
+                    }
+                }
+                assert_eq!(waiters.len(), expected.len(), "seed {seed}");
+                assert!(waiters.line.len() <= 2 * (expected.len() + served.len()) + GAPS, "seed {seed}");
+            }
         }
     }
 }

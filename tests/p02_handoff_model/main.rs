@@ -27,6 +27,7 @@ mod model {
 #[expect(dead_code, unreachable_pub, reason = "the handoff's own files, as the library has them")]
 mod handoff {
     mod exchange;
+    mod gauge;
     mod handle;
     mod take;
     mod taken;
@@ -176,6 +177,24 @@ fn nobody_barges() {
         for take in waiting {
             drop(block_on(take).expect("a ticket each"));
         }
+        world.end();
+    });
+}
+
+/// P4: the same with a ticket that is put while the one who waits joins.
+#[test]
+fn nobody_barges_between() {
+    check(400, || {
+        let world = World::new(0, 8);
+        let ticket = world.issue();
+        thread::scope(|scope| {
+            scope.spawn(|| ticket.put());
+            let (mut first, mut late) = (world.handoff.take(), world.handoff.take());
+            if poll_once(&mut first).is_pending() {
+                assert!(poll_once(&mut late).is_pending(), "got the only ticket past who waits for it");
+                drop(block_on(first).expect("the ticket"));
+            }
+        });
         world.end();
     });
 }

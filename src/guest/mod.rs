@@ -1,10 +1,37 @@
 //! Our side of the conversation with the guest.
 //!
-//! [`Wire`] is one way into a guest and [`Call`] one operation on it; `link` is the real wire, over a unix
-//! socket. On top of them stand the typed operations: [`exec`], [`files`] and [`archive`].
+//! [`Wire`] is one way into a guest and [`Call`] one operation on it; [`Link`] is the real wire, over a unix
+//! socket. On top of them stand a lease's typed operations, [`Session`]: commands ([`Exec`], [`ExecStream`]),
+//! files, and directories as tar streams.
 
+mod archive;
+mod clock;
+mod defaults;
 mod embed;
+mod exec;
+mod files;
+mod link;
+mod metadata;
+mod output;
+mod process;
+mod reply;
+mod session;
+mod signal;
+mod stdin;
+mod stream;
+mod upload;
 mod wire;
 
+pub use crate::protocol::{FileKind, Refusal, RefusalKind, Vitals};
+pub use archive::CopyOut;
+pub use defaults::Defaults;
 pub use embed::program;
+pub use exec::Exec;
+pub use link::{Link, connect};
+pub use metadata::{DirEntry, Metadata};
+pub use output::Output;
+pub use session::Session;
+pub use signal::Signal;
+pub use stdin::Stdin;
+pub use stream::{Chunk, ExecStream};
 pub use wire::{Call, Refused, Wire, WireError};

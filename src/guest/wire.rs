@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use crate::model::Epoch;
-use crate::protocol::{Malformed, Refusal, Reply, Request};
+use crate::protocol::{Malformed, Refusal, RefusalKind, Reply, Request};
 
 /// One way into a guest. A runtime has two: the *control* wire stays with its Runtime actor (ping, reset,
 /// shutdown); the *data* wire moves with the ticket, so that a lease's operations wait on nobody else.
@@ -26,19 +26,26 @@ pub trait Wire: Send + Sync + fmt::Debug {
     fn end(&self);
 
     /// Whether an operation was lost with an unknown outcome, so that the runtime must not be used again.
+    /// True once the stream was lost or the guest broke the protocol, and after [`taint`](Self::taint). An
+    /// operation that was cancelled does not count: the guest hears of it before anything that comes next.
     fn is_tainted(&self) -> bool;
+
+    /// From now on [`is_tainted`](Self::is_tainted): somebody above the wire found out that an outcome is
+    /// unknown, because the guest did not answer in time or its answer made no sense.
+    fn taint(&self);
 }
 
 /// One operation that runs. Dropped before its end, it is cancelled: the guest kills what it started.
 ///
-/// Polled from one task at a time. Different calls of one wire may be polled from different threads.
+/// Replies may be polled from one task and input given from another: a call keeps a waker for each. Different
+/// calls of one wire may be polled from different threads.
 pub trait Call: Send + fmt::Debug {
-    /// What the guest says next. [`Reply::Done`] and [`Reply::Failed`] are last. `Credit` is the wire's own
-    /// affair and never shows here.
+    /// What the guest says next. [`Reply::Done`] and [`Reply::Failed`] are last; after them comes
+    /// [`WireError::Ended`]. `Credit` is the wire's own affair and never shows here.
     fn poll_reply(&mut self, cx: &mut Context<'_>) -> Poll<Result<Reply, WireError>>;
 
     /// Gives the operation input; answers how many bytes were taken, at least one. Pending while the guest's
-    /// window is used up.
+    /// window is used up. Refused once the operation has ended.
     fn poll_input(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize, WireError>>;
 
     /// No more input. Calls after the first do nothing.
@@ -73,6 +80,9 @@ pub enum WireError {
     /// The guest did not answer in time; whether the operation was done is unknown.
     #[error("no answer from the guest in time")]
     Silent,
+    /// The reader or writer that the caller handed in failed; the operation was cancelled.
+    #[error("the caller's own stream failed")]
+    Caller(#[source] Arc<io::Error>),
 }
 
 /// A refusal as an error.
@@ -85,6 +95,33 @@ impl WireError {
     #[must_use]
     pub fn is_unknown(&self) -> bool {
         matches!(self, Self::Lost(_) | Self::Protocol(_) | Self::Silent)
+    }
+
+    /// Whether the same operation may succeed unchanged, in a fresh lease: the runtime was at fault, or a
+    /// limit was hit that others share.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        self.is_unknown() || self.refusal() == Some(RefusalKind::Exhausted)
+    }
+
+    /// The class of the refusal, if it is one.
+    #[must_use]
+    pub fn refusal(&self) -> Option<RefusalKind> {
+        match self {
+            Self::Refused(refused) => Some(refused.0.kind),
+            _ => None,
+        }
+    }
+}
+
+/// A refusal that comes from our side.
+pub(super) fn refused(kind: RefusalKind, message: impl Into<String>) -> WireError {
+    Refusal { kind, errno: 0, message: message.into() }.into()
+}
+
+impl From<Refusal> for WireError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(Refused(refusal))
     }
 }
 

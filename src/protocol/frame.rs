@@ -73,6 +73,8 @@ kinds! {
     Done = 0x81,
     /// The operation was refused or failed; why.
     Failed = 0x82,
+    /// From the keeper, before the guest speaks: what there is, or why there is nothing.
+    SetupReport = 0x83,
 }
 
 /// One frame, its payload borrowed from the buffer it arrived in.

@@ -448,7 +448,8 @@ impl Request {
             | Kind::Cancel
             | Kind::Data
             | Kind::Done
-            | Kind::Failed => return Ok(None),
+            | Kind::Failed
+            | Kind::SetupReport => return Ok(None),
         };
         d.end()?;
         Ok(Some(request))

@@ -27,7 +27,10 @@ pub use message::{
     Done, Entry, ExecRequest, Exited, FileKind, Hello, Input, List, Path, Read, Refusal, RefusalKind, Remove,
     Reply, Request, Reset, Stat, Stream, Vitals, Welcome, Write,
 };
-pub use setup::{CgroupPlan, Isolation, Missing, Mount, Network, Setup, SetupReport};
+pub use setup::{
+    CgroupPlan, EXIT_NO_GUEST, EXIT_OUT_OF_MEMORY, EXIT_SIGNAL, Isolation, Missing, Mount, Network, Setup,
+    SetupReport,
+};
 
 /// The version both ends must share. Raised by any change to the frames or messages.
 pub const VERSION: u32 = 1;

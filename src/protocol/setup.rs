@@ -64,6 +64,11 @@ pub struct Setup {
     /// Where the workspace is without namespaces: a host directory made for this runtime, which the keeper
     /// removes when the guest has ended. Unused otherwise.
     pub basic_workspace: Vec<u8>,
+    /// Directories the host made around the cgroups and the workspace, innermost first: the keeper removes
+    /// those that are empty when the host was killed.
+    pub parents: Vec<Vec<u8>>,
+    /// What the host itself could not give, to be reported with the rest or refused under `strict`.
+    pub missing: Vec<Missing>,
     /// Where the limits' cgroups are; none where the host has none to give.
     pub cgroups: Option<CgroupPlan>,
     /// `RLIMIT_FSIZE`, bytes.
@@ -96,4 +101,173 @@ pub struct SetupReport {
     pub missing: Vec<Missing>,
     /// Why there is no guest, when there is none.
     pub failure: Option<String>,
+}
+
+/// The keeper's exit status when the guest was killed because its memory cgroup was full.
+pub const EXIT_OUT_OF_MEMORY: u8 = 125;
+
+/// The keeper's exit status when there never was a guest; the report said why.
+pub const EXIT_NO_GUEST: u8 = 126;
+
+/// Added to a signal's number for the keeper's exit status when one ended the guest.
+pub const EXIT_SIGNAL: u8 = 128;
+
+impl Isolation {
+    fn to_byte(self) -> u8 {
+        match self {
+            Self::Auto => 0,
+            Self::Strict => 1,
+            Self::Basic => 2,
+        }
+    }
+
+    fn from_byte(byte: u8) -> Result<Self, Malformed> {
+        match byte {
+            0 => Ok(Self::Auto),
+            1 => Ok(Self::Strict),
+            2 => Ok(Self::Basic),
+            _ => Err(Malformed("unknown isolation")),
+        }
+    }
+}
+
+impl Network {
+    fn to_byte(self) -> u8 {
+        match self {
+            Self::None => 0,
+            Self::Host => 1,
+        }
+    }
+
+    fn from_byte(byte: u8) -> Result<Self, Malformed> {
+        match byte {
+            0 => Ok(Self::None),
+            1 => Ok(Self::Host),
+            _ => Err(Malformed("unknown network")),
+        }
+    }
+}
+
+impl Missing {
+    fn encode(e: &mut Encoder<'_>, missing: &Self) {
+        e.bytes(missing.part.as_bytes()).bytes(missing.why.as_bytes());
+    }
+
+    fn decode(d: &mut Decoder<'_>) -> Result<Self, Malformed> {
+        Ok(Self { part: text(d)?, why: text(d)? })
+    }
+}
+
+/// Text from the other end; what is not UTF-8 is replaced, because it is only ever shown.
+fn text(d: &mut Decoder<'_>) -> Result<String, Malformed> {
+    Ok(String::from_utf8_lossy(d.bytes()?).into_owned())
+}
+
+impl Setup {
+    /// Appends it as a frame.
+    ///
+    /// # Errors
+    /// When it is too long for one.
+    pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), Malformed> {
+        encode_frame(out, Kind::Setup, 0, |out| {
+            let mut e = Encoder::new(out);
+            e.u8(self.isolation.to_byte())
+                .u8(self.network.to_byte())
+                .bytes(&self.hostname)
+                .u32(self.uid)
+                .u32(self.gid)
+                .list(&self.mounts, |e, mount| {
+                    e.bytes(&mount.source).bytes(&mount.target);
+                })
+                .u64(self.workspace_size)
+                .u64(self.tmp_size)
+                .bytes(&self.basic_workspace)
+                .list(&self.parents, |e, path| {
+                    e.bytes(path);
+                })
+                .list(&self.missing, Missing::encode)
+                .flag(self.cgroups.is_some());
+            if let Some(plan) = &self.cgroups {
+                e.list(&plan.directories, |e, path| {
+                    e.bytes(path);
+                });
+            }
+            e.option_u64(self.file_size)
+                .option_u64(self.open_files)
+                .option_u64(self.pids)
+                .option_u64(self.memory);
+        })
+    }
+
+    /// The setup a frame holds.
+    ///
+    /// # Errors
+    /// When it holds none, or does not parse.
+    pub fn decode(frame: &Frame<'_>) -> Result<Self, Malformed> {
+        if frame.kind != Kind::Setup {
+            return Err(Malformed("not a setup"));
+        }
+        let mut d = Decoder::new(frame.payload);
+        let setup = Self {
+            isolation: Isolation::from_byte(d.u8()?)?,
+            network: Network::from_byte(d.u8()?)?,
+            hostname: d.owned()?,
+            uid: d.u32()?,
+            gid: d.u32()?,
+            mounts: d.list(|d| Ok(Mount { source: d.owned()?, target: d.owned()? }))?,
+            workspace_size: d.u64()?,
+            tmp_size: d.u64()?,
+            basic_workspace: d.owned()?,
+            parents: d.list(Decoder::owned)?,
+            missing: d.list(Missing::decode)?,
+            cgroups: match d.flag()? {
+                false => None,
+                true => Some(CgroupPlan { directories: d.list(Decoder::owned)? }),
+            },
+            file_size: d.option_u64()?,
+            open_files: d.option_u64()?,
+            pids: d.option_u64()?,
+            memory: d.option_u64()?,
+        };
+        d.end()?;
+        Ok(setup)
+    }
+}
+
+impl SetupReport {
+    /// Appends it as a frame.
+    ///
+    /// # Errors
+    /// When it is too long for one.
+    pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), Malformed> {
+        encode_frame(out, Kind::SetupReport, 0, |out| {
+            let mut e = Encoder::new(out);
+            e.u32(self.pid)
+                .flag(self.namespaces)
+                .list(&self.missing, Missing::encode)
+                .flag(self.failure.is_some());
+            if let Some(failure) = &self.failure {
+                e.bytes(failure.as_bytes());
+            }
+        })
+    }
+
+    /// The report a frame holds.
+    ///
+    /// # Errors
+    /// When it holds none, or does not parse.
+    pub fn decode(frame: &Frame<'_>) -> Result<Self, Malformed> {
+        if frame.kind != Kind::SetupReport {
+            return Err(Malformed("not a setup report"));
+        }
+        let mut d = Decoder::new(frame.payload);
+        let report = Self {
+            pid: d.u32()?,
+            namespaces: d.flag()?,
+            missing: d.list(Missing::decode)?,
+            failure: if d.flag()? { Some(text(&mut d)?) } else { None },
+        };
+        d.end()?;
+        Ok(report)
+    }
 }

@@ -1,13 +1,28 @@
 //! What holds each command in.
+//!
+//! Much of it already holds the guest and is inherited: no new privileges, the filter over system calls, the
+//! limits on files, core dumps and processes, and an empty bounding set. What is left for each command is what
+//! the guest must not have itself: it needs its capability to mount, and files of its own.
 
 use crate::protocol::{Decoder, Encoder, Malformed};
+use crate::sys::landlock::Ruleset;
 use crate::sys::{self, Errno};
 
+mod fence;
+
+pub(crate) use fence::{Fence, Opening};
+
 /// What is done to every command's process right before its program starts.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(crate) struct Confinement {
     /// Resource limits, soft and hard alike.
     pub(crate) limits: Vec<Limit>,
+    /// Lets the guest, and nobody else, through the filter over it; 0 where there is no filter.
+    pub(crate) gate: u64,
+    /// Which files may be changed; none where the kernel has no Landlock.
+    pub(crate) fence: Option<Fence>,
+    /// The fence as the kernel wants it.
+    ruleset: Option<Ruleset>,
 }
 
 /// One resource limit.
@@ -23,6 +38,10 @@ pub(crate) struct Limit {
 pub(crate) type Failed = (&'static str, Errno);
 
 impl Confinement {
+    pub(crate) fn new(limits: Vec<Limit>, fence: Option<Fence>) -> Self {
+        Self { limits, gate: 0, fence, ruleset: None }
+    }
+
     /// Confines the calling process. Runs in a child that shares the guest's memory, so it must neither
     /// allocate nor touch anything of the guest's.
     ///
@@ -33,15 +52,22 @@ impl Confinement {
         for limit in &self.limits {
             sys::limit::set(limit.resource, limit.value).map_err(|errno| ("resource limit", errno))?;
         }
-        Ok(())
+        if let Some(ruleset) = &self.ruleset {
+            ruleset.restrict().map_err(|errno| ("landlock", errno))?;
+        }
+        sys::capability::drop_all().map_err(|errno| ("drop capabilities", errno))
     }
 
-    /// After a reset: what refers to the writable places must be made anew, for they have been replaced.
+    /// Before the first command, and after a reset: what refers to the writable places must be made anew, for
+    /// they have been replaced.
     ///
     /// # Errors
     /// The step that failed; the runtime must not be used on.
-    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "limits refer to no place")]
     pub(crate) fn refresh(&mut self) -> Result<(), Failed> {
+        sys::seccomp::set_gate(self.gate);
+        if let Some(fence) = &self.fence {
+            self.ruleset = Some(fence.build()?);
+        }
         Ok(())
     }
 
@@ -50,10 +76,19 @@ impl Confinement {
         e.list(&self.limits, |e, limit| {
             e.u32(limit.resource).u64(limit.value);
         });
+        e.u64(self.gate).flag(self.fence.is_some());
+        if let Some(fence) = &self.fence {
+            fence.encode(e);
+        }
     }
 
     /// What [`encode`](Self::encode) wrote.
     pub(crate) fn decode(d: &mut Decoder<'_>) -> Result<Self, Malformed> {
-        Ok(Self { limits: d.list(|d| Ok(Limit { resource: d.u32()?, value: d.u64()? }))? })
+        Ok(Self {
+            limits: d.list(|d| Ok(Limit { resource: d.u32()?, value: d.u64()? }))?,
+            gate: d.u64()?,
+            fence: if d.flag()? { Some(Fence::decode(d)?) } else { None },
+            ruleset: None,
+        })
     }
 }

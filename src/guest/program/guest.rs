@@ -12,7 +12,7 @@ use crate::clearing::{Cleared, Clearing};
 use crate::exec::{Launcher, Leftovers};
 use crate::files::Tree;
 use crate::operation::{Progress, Work};
-use crate::place::Place;
+use crate::place::{Place, Walls};
 use crate::processes::{Hunts, Marks, Waiter};
 use crate::protocol::{Done, Refusal, RefusalKind, Reply};
 use crate::refusal;
@@ -66,7 +66,11 @@ impl Guest {
         marks: Marks,
     ) -> SysResult<Self> {
         let poll = Poll::new()?;
-        let signals = Signals::new(&[signal::CHLD, signal::TERM])?;
+        // Inside walls only commands could send a TERM; whoever is outside ends PID 1 at once.
+        let signals = Signals::new(match place.walls {
+            Walls::Private => &[signal::CHLD],
+            Walls::Shared => &[signal::CHLD, signal::TERM],
+        })?;
         poll.add(signals.as_fd(), Token::Signals.into(), Interest::Read)?;
         poll.add(control.socket(), Token::Stream(Side::Control).into(), Interest::Read)?;
         poll.add(data.socket(), Token::Stream(Side::Data).into(), Interest::Read)?;

@@ -27,7 +27,8 @@ pub(crate) fn run(arguments: &arguments::Init) -> Result<(), String> {
 
     signal::block_all().map_err(failed("block signals"))?;
     process::hide().map_err(failed("hide from other processes"))?;
-    let place = place(arguments)?;
+    let mut place = place(arguments)?;
+    place.confinement.refresh().map_err(|(step, errno)| format!("{step}: {errno}"))?;
     if place.walls == Walls::Private && std::process::id() != 1 {
         return Err("a private place needs a guest that is PID 1".to_owned());
     }

@@ -55,10 +55,10 @@ fn main() -> ExitCode {
     };
     let ended = match mode {
         Mode::Keeper(arguments) => keeper::run(&arguments),
-        Mode::Init(arguments) => init::run(&arguments),
+        Mode::Init(arguments) => init::run(&arguments).map(|()| ExitCode::SUCCESS),
     };
     match ended {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(fatal) => {
             eprintln!("ostler-guest: {fatal}");
             ExitCode::FAILURE

@@ -4,7 +4,7 @@ use crate::confine::Confinement;
 use crate::protocol::{Decoder, Encoder, Malformed};
 
 /// The guest's surroundings.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Place {
     /// Where relative paths start and commands begin. Absolute.
     pub(crate) workspace: Vec<u8>,
@@ -79,12 +79,14 @@ mod tests {
         let place = Place {
             writable: vec![Writable { path: b"/tmp".to_vec(), size: 1 << 20, mode: 0o1777 }],
             walls: Walls::Private,
-            confinement: Confinement { limits: vec![Limit { resource: 7, value: 64 }] },
+            confinement: Confinement::new(vec![Limit { resource: 7, value: 64 }], None),
             ..Place::directory(b"/work".to_vec())
         };
         let mut bytes = Vec::new();
         place.encode(&mut bytes);
-        assert_eq!(Place::decode(&bytes), Ok(place));
+        let mut again = Vec::new();
+        Place::decode(&bytes).expect("a place").encode(&mut again);
+        assert_eq!(again, bytes);
         for end in 0..bytes.len() {
             assert!(Place::decode(&bytes[..end]).is_err());
         }

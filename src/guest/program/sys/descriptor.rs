@@ -54,9 +54,15 @@ pub(crate) fn close_on_exec_from(first: u32) -> Result<()> {
     check(unsafe { close_range(first, c_uint::MAX, CLOSE_RANGE_CLOEXEC) }).map(drop)
 }
 
-/// Puts a copy of `fd` at a number below 3, kept on exec.
+/// Closes every descriptor from `first` on. None of them may be owned by anything in this program.
+pub(crate) fn close_from(first: u32) -> Result<()> {
+    // SAFETY: the caller's promise.
+    check(unsafe { close_range(first, c_uint::MAX, 0) }).map(drop)
+}
+
+/// Puts a copy of `fd` at a number nobody owns, kept on exec.
 pub(crate) fn put_at(fd: BorrowedFd<'_>, number: RawFd) -> Result<()> {
-    // SAFETY: the standard three are owned by nobody in this program.
+    // SAFETY: the caller's promise; the standard three are owned by nobody.
     check(unsafe { dup2(fd.as_raw_fd(), number) }).map(drop)
 }
 

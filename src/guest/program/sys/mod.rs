@@ -5,14 +5,20 @@
 
 #![expect(unsafe_code, reason = "system calls are declared and made here and nowhere else")]
 
+pub(crate) mod capability;
 pub(crate) mod descriptor;
 pub(crate) mod directory;
 mod errno;
 pub(crate) mod file;
+pub(crate) mod landlock;
 pub(crate) mod limit;
 pub(crate) mod mount;
+pub(crate) mod namespace;
+pub(crate) mod number;
 pub(crate) mod poll;
 pub(crate) mod process;
+mod raw;
+pub(crate) mod seccomp;
 pub(crate) mod signal;
 pub(crate) mod spawn;
 

@@ -24,6 +24,7 @@ struct Usage {
 
 unsafe extern "C" {
     fn prctl(option: c_int, ...) -> c_int;
+    fn setsid() -> c_int;
     fn wait4(pid: c_int, status: *mut c_int, options: c_int, usage: *mut Usage) -> c_int;
     #[link_name = "kill"]
     fn send(pid: c_int, signal: c_int) -> c_int;
@@ -53,6 +54,12 @@ pub(crate) fn adopt_orphans() -> Result<()> {
 /// Ends the guest when the thread that started it ends.
 pub(crate) fn die_with_parent() -> Result<()> {
     set(PR_SET_PDEATHSIG, super::signal::KILL as c_ulong)
+}
+
+/// Leaves the session of whoever started this process, and its terminal with it.
+pub(crate) fn new_session() -> Result<()> {
+    // SAFETY: takes nothing.
+    check(unsafe { setsid() }).map(drop)
 }
 
 /// Sends a signal to a process; to a group when `pid` is negative; to all that can be reached when it is -1.
@@ -118,7 +125,7 @@ pub(crate) fn reap(pid: i32) -> Result<Reaped> {
 }
 
 /// As [`reap`], after waiting for the child to end.
-pub(super) fn reap_now(pid: i32) -> Result<Reaped> {
+pub(crate) fn reap_now(pid: i32) -> Result<Reaped> {
     reap_with(pid, 0)
 }
 

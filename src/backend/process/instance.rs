@@ -1,0 +1,42 @@
+use std::sync::Arc;
+
+use tokio::task::spawn_blocking;
+
+use super::keeper::Keeper;
+use super::verify::Inspector;
+use crate::backend::{BackendError, BoxFuture, Instance, Residue};
+
+/// One sandboxed process tree. Dropped, its keeper ends it.
+#[derive(Debug)]
+pub(super) struct Sandbox {
+    pub(super) keeper: Keeper,
+    /// Shared with verifications under way on a blocking thread.
+    pub(super) inspector: Arc<Inspector>,
+}
+
+impl Instance for Sandbox {
+    fn handle(&self) -> String {
+        format!("pid {}", self.inspector.pid())
+    }
+
+    fn verify(&self) -> BoxFuture<Result<(), Residue>> {
+        let inspector = Arc::clone(&self.inspector);
+        Box::pin(async move {
+            spawn_blocking(move || inspector.verify())
+                .await
+                .unwrap_or_else(|failed| Err(Residue { what: format!("unknown: {failed}") }))
+        })
+    }
+
+    fn destroy(&mut self) -> BoxFuture<Result<(), BackendError>> {
+        let mut ending = self.keeper.ending();
+        let step = format!("end {}", self.handle());
+        Box::pin(async move {
+            let ended = ending.finish().await.map_err(|error| BackendError::passing(step.clone(), error))?;
+            if ended.left.is_empty() {
+                return Ok(());
+            }
+            Err(BackendError::passing(step, format!("left behind: {}", ended.left.join(", "))))
+        })
+    }
+}

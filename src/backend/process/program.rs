@@ -1,0 +1,73 @@
+use std::fs;
+use std::io::{self, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+
+/// The guest program where it can be executed: sealed in memory, or as a file where the host forbids that.
+#[derive(Debug)]
+pub(super) struct Program {
+    path: PathBuf,
+    /// What `path` leads to; closed with the backend.
+    _memory: Option<OwnedFd>,
+}
+
+impl Program {
+    /// Makes it. Blocks for a moment: the program is started once to see that it can be.
+    pub(super) fn new(content: &[u8], directory: &Path) -> io::Result<Self> {
+        if let Ok(memory) = in_memory(content) {
+            let path = PathBuf::from(format!("/proc/self/fd/{}", memory.as_raw_fd()));
+            if starts(&path).is_ok() {
+                return Ok(Self { path, _memory: Some(memory) });
+            }
+        }
+        let path = as_file(content, directory)?;
+        starts(&path)?;
+        Ok(Self { path, _memory: None })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The file to remove in the end, where there is one.
+    pub(super) fn file(&self) -> Option<&Path> {
+        self._memory.is_none().then_some(self.path.as_path())
+    }
+}
+
+fn in_memory(content: &[u8]) -> io::Result<OwnedFd> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let memory = memfd_create("ostler-guest", flags | MemfdFlags::EXEC)
+        // Kernels before 6.3 don't know the flag, and need none.
+        .or_else(|_| memfd_create("ostler-guest", flags))?;
+    let mut file = fs::File::from(memory);
+    file.write_all(content)?;
+    fcntl_add_seals(&file, SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE)?;
+    Ok(file.into())
+}
+
+fn as_file(content: &[u8], directory: &Path) -> io::Result<PathBuf> {
+    fs::create_dir_all(directory)?;
+    let path = directory.join("ostler-guest");
+    let part = directory.join("ostler-guest.part");
+    let mut file = fs::File::options().create(true).write(true).truncate(true).mode(0o755).open(&part)?;
+    file.write_all(content)?;
+    drop(file);
+    fs::rename(part, &path)?;
+    Ok(path)
+}
+
+/// Without arguments the program says how it is used, and ends.
+fn starts(path: &Path) -> io::Result<()> {
+    Command::new(path)
+        .env_clear()
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .map(drop)
+}

@@ -1,0 +1,206 @@
+//! The thread that starts keepers and reaps them.
+//!
+//! The kernel kills a keeper when the *thread* that started it ends, so this one lives until nobody can ask
+//! for another keeper and the last one it started has ended. It waits on one epoll: an eventfd for requests,
+//! a pidfd per keeper.
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
+
+use rustix::buffer::spare_capacity;
+use rustix::event::{EventfdFlags, epoll, eventfd};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use tokio::sync::mpsc::error::TryRecvError;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::keeper::{Ended, Keeper, cause};
+use super::start::{Child, Start};
+
+/// Requests that may wait; who asks for more waits for a place.
+const QUEUE: usize = 64;
+/// Token of the eventfd. Keepers have their pids.
+const WAKE: u64 = 0;
+
+/// A way to the thread. Dropped, the thread ends once its last keeper has.
+#[derive(Debug)]
+pub(super) struct Spawner {
+    /// Closed before `wake` is used for the last time.
+    orders: Option<mpsc::Sender<Order>>,
+    wake: Arc<OwnedFd>,
+}
+
+#[derive(Debug)]
+struct Order {
+    start: Start,
+    answer: oneshot::Sender<io::Result<Started>>,
+}
+
+/// A keeper that has just been started.
+#[derive(Debug)]
+pub(super) struct Started {
+    pub(super) keeper: Keeper,
+    pub(super) control: UnixStream,
+    pub(super) data: UnixStream,
+    pub(super) cgroups: Vec<PathBuf>,
+}
+
+impl Spawner {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// When the system gives no thread or descriptors.
+    pub(super) fn new() -> io::Result<Self> {
+        let wake = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
+        let (orders, incoming) = mpsc::channel(QUEUE);
+        let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        epoll::add(&poll, &*wake, epoll::EventData::new_u64(WAKE), epoll::EventFlags::IN)?;
+        let nursery =
+            Nursery { poll, wake: Arc::clone(&wake), incoming, open: true, children: HashMap::new() };
+        thread::Builder::new().name("ostler-spawner".to_owned()).spawn(move || nursery.run())?;
+        Ok(Self { orders: Some(orders), wake })
+    }
+
+    /// Starts a keeper. Cancel-safe: what has been started for nobody ends at once.
+    ///
+    /// # Errors
+    /// As the start itself.
+    pub(super) async fn start(&self, start: Start) -> io::Result<Started> {
+        let gone = || io::Error::other("the spawner thread has ended");
+        let (answer, answered) = oneshot::channel();
+        let orders = self.orders.as_ref().ok_or_else(gone)?;
+        orders.send(Order { start, answer }).await.map_err(|_| gone())?;
+        self.wake();
+        answered.await.map_err(|_| gone())?
+    }
+
+    fn wake(&self) {
+        // Fails only when it is full of wake-ups that have not been noticed yet.
+        let _ = rustix::io::write(&*self.wake, &1u64.to_ne_bytes());
+    }
+}
+
+impl Drop for Spawner {
+    fn drop(&mut self) {
+        self.orders = None;
+        self.wake();
+    }
+}
+
+/// The thread's own state.
+struct Nursery {
+    poll: OwnedFd,
+    wake: Arc<OwnedFd>,
+    incoming: mpsc::Receiver<Order>,
+    /// Whether further orders can come.
+    open: bool,
+    children: HashMap<u64, Charge>,
+}
+
+/// A keeper that runs.
+struct Charge {
+    child: Child,
+    /// In the epoll as long as it is here.
+    pidfd: Arc<OwnedFd>,
+    ended: watch::Sender<Option<Ended>>,
+}
+
+impl Nursery {
+    fn run(mut self) {
+        let mut events = Vec::with_capacity(64);
+        while self.open || !self.children.is_empty() {
+            match epoll::wait(&self.poll, spare_capacity(&mut events), None) {
+                Ok(_) | Err(Errno::INTR) => {}
+                // Not one of the reasons the call may fail for applies to these descriptors. Ending would kill
+                // every keeper, so give the system time instead.
+                Err(_) => thread::sleep(std::time::Duration::from_millis(100)),
+            }
+            for event in events.drain(..) {
+                match event.data.u64() {
+                    WAKE => self.take_orders(),
+                    pid => self.reap(pid),
+                }
+            }
+        }
+    }
+
+    fn take_orders(&mut self) {
+        let mut count = [0; 8];
+        // The count is of no interest, and the orders are looked at whatever it is.
+        let _ = rustix::io::read(&*self.wake, &mut count);
+        loop {
+            match self.incoming.try_recv() {
+                Ok(order) => self.take(order),
+                Err(TryRecvError::Empty) => return,
+                Err(TryRecvError::Disconnected) => {
+                    self.open = false;
+                    return;
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, order: Order) {
+        if order.answer.is_closed() {
+            return;
+        }
+        let started = order.start.run().and_then(|(child, control, data)| {
+            let cgroups = child.remains.cgroups.clone();
+            let keeper = self.adopt(child)?;
+            Ok(Started { keeper, control, data, cgroups })
+        });
+        // Nobody waits for it any more: the keeper's drop ends it.
+        drop(order.answer.send(started));
+    }
+
+    /// Keeps watch over a new child.
+    fn adopt(&mut self, mut child: Child) -> io::Result<Keeper> {
+        let token = u64::from(child.process.id());
+        let watched = Pid::from_raw(child.process.id().cast_signed())
+            .ok_or(Errno::SRCH)
+            .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()))
+            .and_then(|pidfd| {
+                let data = epoll::EventData::new_u64(token);
+                epoll::add(&self.poll, &pidfd, data, epoll::EventFlags::IN).map(|()| pidfd)
+            });
+        match watched {
+            Ok(pidfd) => {
+                let pidfd = Arc::new(pidfd);
+                let (ended, end) = watch::channel(None);
+                self.children.insert(token, Charge { child, pidfd: Arc::clone(&pidfd), ended });
+                Ok(Keeper::new(pidfd, end))
+            }
+            Err(error) => {
+                // Both can only fail for a child that is not there.
+                let _ = child.process.kill();
+                let _ = child.process.wait();
+                child.remains.remove();
+                Err(error.into())
+            }
+        }
+    }
+
+    fn reap(&mut self, token: u64) {
+        let Some(charge) = self.children.get_mut(&token) else {
+            return;
+        };
+        let cause = match charge.child.process.try_wait() {
+            Ok(None) => return,
+            Ok(Some(status)) => cause(status),
+            // The application reaps all children itself, or ignores their end.
+            Err(_) => "end not seen".to_owned(),
+        };
+        if let Some(charge) = self.children.remove(&token) {
+            // A copy of the pidfd lives on with the keeper's handle, so closing ours would not remove it.
+            let _ = epoll::delete(&self.poll, &*charge.pidfd);
+            let said = charge.child.log.tail();
+            let left = charge.child.remains.remove();
+            charge.ended.send_replace(Some(Ended { cause, said, left }));
+        }
+    }
+}

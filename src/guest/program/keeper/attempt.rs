@@ -1,0 +1,112 @@
+//! The keeper's side of starting a guest: make the child, give it its ids and cgroups, hear how it went.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+
+use super::child;
+use super::step::Step;
+use crate::place::Walls;
+use crate::protocol::{FrameBuffer, Missing, Network, Setup, SetupReport};
+use crate::sys::namespace::{self, Side, new};
+use crate::sys::process::{self, Reaped};
+use crate::sys::{descriptor, signal};
+
+/// User and group of everything inside. As good as any that is not 0.
+pub(super) const INSIDE: u32 = 1000;
+
+/// A guest that runs. Not yet reaped, so its pid is its own.
+#[derive(Debug)]
+pub(super) struct Started {
+    /// As the host sees it.
+    pub(super) pid: i32,
+    pub(super) walls: Walls,
+}
+
+impl Started {
+    /// Kills it; with a pid namespace of its own, everything in it dies too. It ends a moment later.
+    pub(super) fn kill(&self) {
+        // The pid is held until it is reaped, and the keeper may kill what it started: this can't fail.
+        let _ = process::kill(self.pid, signal::KILL);
+    }
+
+    /// Kills it and waits for its end.
+    pub(super) fn discard(self) {
+        self.kill();
+        while let Ok(Reaped::Ended(ended)) = process::reap_now(-1) {
+            if ended.pid == self.pid {
+                break;
+            }
+        }
+    }
+}
+
+/// Starts a guest. What it had to do without is added to `missing`.
+///
+/// # Errors
+/// The step that failed; there is then no guest.
+pub(super) fn start(setup: &Setup, walls: Walls, missing: &mut Vec<Missing>) -> Result<Started, String> {
+    let program = File::open("/proc/self/exe").step("open the guest program")?;
+    let (go_reader, go) = descriptor::pipe().step("make a pipe")?;
+    let (status, status_writer) = descriptor::pipe().step("make a pipe")?;
+    let namespaces = match (walls, setup.network) {
+        (Walls::Shared, _) => 0,
+        (Walls::Private, Network::Host) => new::USER | new::PID | new::MOUNT | new::IPC | new::UTS,
+        (Walls::Private, Network::None) => new::USER | new::PID | new::MOUNT | new::IPC | new::UTS | new::NET,
+    };
+    let pid = match namespace::split(namespaces).step("make namespaces")? {
+        Side::Child => {
+            drop((go, status));
+            child::run(setup, walls, &program, go_reader.into(), status_writer.into())
+        }
+        Side::Parent(pid) => pid,
+    };
+    drop((go_reader, status_writer));
+    let started = Started { pid, walls };
+    match admit(setup, &started, missing).and_then(|()| {
+        File::from(go).write_all(&[1]).step("let the child go on")?;
+        hear(status.into(), missing)
+    }) {
+        Ok(()) => Ok(started),
+        Err(failure) => {
+            started.discard();
+            Err(failure)
+        }
+    }
+}
+
+/// Gives the child what only its parent can: ids in its user namespace, and cgroups.
+fn admit(setup: &Setup, started: &Started, missing: &mut Vec<Missing>) -> Result<(), String> {
+    let pid = started.pid;
+    for directory in setup.cgroups.iter().flat_map(|plan| &plan.directories) {
+        let directory = super::remains::path(directory);
+        if let Err(why) = fs::write(directory.join("cgroup.procs"), pid.to_string()) {
+            missing.push(Missing { part: format!("cgroup {}", directory.display()), why: why.to_string() });
+        }
+    }
+    if started.walls == Walls::Shared {
+        return Ok(());
+    }
+    let map = |outside: u32| format!("{INSIDE} {outside} 1");
+    let gid_map = format!("/proc/{pid}/gid_map");
+    if fs::write(&gid_map, map(setup.gid)).is_err() {
+        // An ordinary user may map its own group once nobody inside can leave groups any more.
+        fs::write(format!("/proc/{pid}/setgroups"), "deny").step("give up supplementary groups")?;
+        fs::write(&gid_map, map(setup.gid)).step(format_args!("map group {}", setup.gid))?;
+    }
+    fs::write(format!("/proc/{pid}/uid_map"), map(setup.uid)).step(format_args!("map user {}", setup.uid))
+}
+
+/// What the child says until it has become the guest, which closes its end.
+fn hear(mut status: File, missing: &mut Vec<Missing>) -> Result<(), String> {
+    let mut said = Vec::new();
+    status.read_to_end(&mut said).step("hear from the child")?;
+    let mut frames = FrameBuffer::new();
+    frames.extend(&said);
+    let mut heard = Err("the child ended before it was the guest".to_owned());
+    while let Some(frame) = frames.next().map_err(|wrong| wrong.to_string())? {
+        let report = SetupReport::decode(&frame).map_err(|wrong| wrong.to_string())?;
+        missing.extend(report.missing);
+        heard = report.failure.map_or(Ok(()), Err);
+    }
+    heard
+}

@@ -1,0 +1,68 @@
+//! Becoming a sandbox: the child is alone in new namespaces and holds all capabilities in them.
+
+use super::attempt::INSIDE;
+use super::root;
+use super::step::Step;
+use crate::confine::{Confinement, Fence, Limit, Opening};
+use crate::place::{Place, Walls, Writable};
+use crate::protocol::{Missing, Network, Setup};
+use crate::sys::landlock::SCOPE_ABSTRACT_UNIX;
+use crate::sys::{Errno, capability, limit, namespace};
+
+const WORKSPACE: &[u8] = b"/work";
+
+/// Makes the sandbox around this process.
+pub(super) fn enter(setup: &Setup, missing: &mut Vec<Missing>) -> Result<Place, String> {
+    // First, so that everything made below is owned by somebody. The capabilities stay, because 0 is nobody
+    // in this namespace.
+    match namespace::leave_groups() {
+        // An ordinary user's groups can't be left; what they open is not among what is shown inside.
+        Ok(()) | Err(Errno::PERM) => {}
+        Err(why) => return Err(why).step("leave groups"),
+    }
+    namespace::become_user(INSIDE, INSIDE).step("become the inner user")?;
+    if let Some(most) = setup.pids {
+        limit::lower(limit::PROCESSES, most).step("limit processes")?;
+    }
+    if setup.network == Network::None {
+        namespace::raise_loopback().step("raise the loopback interface")?;
+    }
+    namespace::set_hostname(&setup.hostname).step("set the host name")?;
+    let writable = writable(setup);
+    root::build(setup, &writable)?;
+    capability::keep_only(capability::SYS_ADMIN).step("drop capabilities")?;
+    // With a network namespace of its own, abstract sockets are the sandbox's own too.
+    let scoped = if setup.network == Network::Host { SCOPE_ABSTRACT_UNIX } else { 0 };
+    let mut openings: Vec<_> = writable.iter().map(|place| Opening::everything(&place.path)).collect();
+    openings.push(Opening::devices(b"/dev"));
+    let fence = Fence::new(openings, 0, scoped, missing);
+    Ok(Place {
+        workspace: WORKSPACE.to_vec(),
+        writable,
+        walls: Walls::Private,
+        confinement: Confinement::new(limits(setup), fence),
+    })
+}
+
+fn writable(setup: &Setup) -> Vec<Writable> {
+    let place = |path: &[u8], size, mode| Writable { path: path.to_vec(), size, mode };
+    vec![
+        place(WORKSPACE, setup.workspace_size, 0o700),
+        place(b"/tmp", setup.tmp_size, 0o1777),
+        place(b"/dev/shm", setup.tmp_size, 0o1777),
+    ]
+}
+
+/// What commands are limited by and the guest is not: it serves many of them at once.
+pub(super) fn limits(setup: &Setup) -> Vec<Limit> {
+    let limit = |resource, value: Option<u64>| value.map(|value| Limit { resource, value });
+    [limit(limit::OPEN_FILES, setup.open_files), limit(limit::ADDRESS_SPACE, setup.memory)]
+        .into_iter()
+        .flatten()
+        .filter_map(|limit| {
+            // A hard limit can only be lowered.
+            let hard = crate::sys::limit::hard(0, limit.resource).ok()?;
+            Some(Limit { value: limit.value.min(hard), ..limit })
+        })
+        .collect()
+}

@@ -1,6 +1,7 @@
 //! The one door to calls the standard library has no name for.
 
 use std::ffi::{c_int, c_long};
+use std::os::fd::RawFd;
 
 use super::errno::{Errno, Result};
 
@@ -23,4 +24,14 @@ pub(super) unsafe fn call(number: u32, args: [usize; 6]) -> Result<usize> {
 /// A C `int` as the register the kernel takes it from.
 pub(super) const fn int(value: c_int) -> usize {
     value as isize as usize
+}
+
+/// A call's result where that is a new descriptor.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "the kernel numbers descriptors with an int"
+)]
+pub(super) const fn descriptor(result: usize) -> RawFd {
+    result as RawFd
 }

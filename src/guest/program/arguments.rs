@@ -29,7 +29,10 @@ pub(crate) fn parse(mut arguments: impl Iterator<Item = OsString>) -> Result<Mod
     match arguments.next().as_ref().and_then(|mode| mode.to_str()) {
         Some("keeper") => Ok(Mode::Keeper(arguments.collect())),
         Some("init") => init(arguments).map(Mode::Init),
-        _ => Err("usage: ostler-guest keeper … | init --workspace PATH | --place-fd N [--parent PID]".to_owned()),
+        _ => {
+            Err("usage: ostler-guest keeper … | init --workspace PATH | --place-fd N [--parent PID]"
+                .to_owned())
+        }
     }
 }
 

@@ -49,7 +49,9 @@ enum Goal {
 
 #[derive(Debug)]
 enum Phase {
-    Killing { next: Instant },
+    Killing {
+        next: Instant,
+    },
     /// What is left to empty, without walls.
     Wiping(Vec<Removal>),
 }
@@ -74,7 +76,11 @@ impl Guest {
     /// Begins a reset: from here on nothing of the epochs up to `fence` is served.
     pub(crate) fn reset(&mut self, side: Side, op: u64, fence: u64) {
         if self.clearing.is_some() {
-            self.reply(side, op, Err(refusal::rule(RefusalKind::Failed, "the guest is being cleared already")));
+            self.reply(
+                side,
+                op,
+                Err(refusal::rule(RefusalKind::Failed, "the guest is being cleared already")),
+            );
             return;
         }
         self.fence = self.fence.max(Some(fence));
@@ -102,7 +108,11 @@ impl Guest {
         for side in Side::BOTH {
             for key in self.table.keys_of(side) {
                 if let Some(operation) = self.table.remove(key) {
-                    self.reply(side, operation.id, Err(refusal::rule(RefusalKind::Stale, "the lease has ended")));
+                    self.reply(
+                        side,
+                        operation.id,
+                        Err(refusal::rule(RefusalKind::Stale, "the lease has ended")),
+                    );
                 }
             }
         }
@@ -214,8 +224,10 @@ fn begin_wiping(place: &Place) -> Result<Vec<Removal>, (&'static str, Errno)> {
     match place.walls {
         Walls::Private => {
             for writable in &place.writable {
-                let path = CString::new(writable.path.as_slice()).map_err(|_| ("renew a place", Errno::INVAL))?;
-                mount::renew(&path, writable.size, writable.mode).map_err(|errno| ("renew a place", errno))?;
+                let path =
+                    CString::new(writable.path.as_slice()).map_err(|_| ("renew a place", Errno::INVAL))?;
+                mount::renew(&path, writable.size, writable.mode)
+                    .map_err(|errno| ("renew a place", errno))?;
             }
             mount::renew_ipc().map_err(|errno| ("renew the ipc namespace", errno))?;
             Ok(Vec::new())
@@ -228,4 +240,3 @@ fn begin_wiping(place: &Place) -> Result<Vec<Removal>, (&'static str, Errno)> {
             .map_err(|errno| ("open a writable place", errno)),
     }
 }
-

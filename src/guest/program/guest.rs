@@ -17,10 +17,10 @@ use crate::processes::{Hunts, Marks, Waiter};
 use crate::protocol::{Done, Refusal, RefusalKind, Reply};
 use crate::refusal;
 use crate::stream::{Flushed, Side, Stream};
+use crate::sys::Result as SysResult;
 use crate::sys::poll::{Event, Interest, Poll};
 use crate::sys::process::{self, Reaped};
 use crate::sys::signal::{self, Signals};
-use crate::sys::Result as SysResult;
 use crate::table::{Key, Table};
 use crate::token::Token;
 
@@ -58,7 +58,13 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
-    pub(crate) fn new(place: Place, control: Stream, data: Stream, nothing: OwnedFd, marks: Marks) -> SysResult<Self> {
+    pub(crate) fn new(
+        place: Place,
+        control: Stream,
+        data: Stream,
+        nothing: OwnedFd,
+        marks: Marks,
+    ) -> SysResult<Self> {
         let poll = Poll::new()?;
         // Inside walls only commands could send a TERM; whoever is outside ends PID 1 at once.
         let signals = Signals::new(match place.walls {
@@ -167,7 +173,8 @@ impl Guest {
     /// How long nothing happens unless something comes; `None` is for ever.
     fn patience(&mut self) -> Option<Duration> {
         let listens = [&self.control, &self.data].into_iter().flatten().any(Stream::is_busy);
-        if listens || self.bereaved || !self.queue.is_empty() || self.leftovers.is_busy() || self.is_wiping() {
+        if listens || self.bereaved || !self.queue.is_empty() || self.leftovers.is_busy() || self.is_wiping()
+        {
             return Some(Duration::ZERO);
         }
         let execs = self.table.iter_mut().filter_map(|(_, operation)| operation.work.next_deadline());

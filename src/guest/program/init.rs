@@ -63,7 +63,8 @@ pub(crate) fn run(arguments: &arguments::Init) -> Result<(), String> {
 fn place(arguments: &arguments::Init) -> Result<Place, String> {
     match (arguments.place, &arguments.workspace) {
         (Some(number), _) => {
-            let fd = descriptor::adopt(number).map_err(|errno| format!("place descriptor {number}: {errno}"))?;
+            let fd =
+                descriptor::adopt(number).map_err(|errno| format!("place descriptor {number}: {errno}"))?;
             let mut bytes = Vec::new();
             std::fs::File::from(fd)
                 .take(PLACE_MAX)

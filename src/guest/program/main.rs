@@ -26,7 +26,12 @@ mod keeper;
 mod operation;
 mod place;
 mod processes;
-#[expect(dead_code, unreachable_pub, unused_imports, reason = "shared with the library, which uses all of it")]
+#[expect(
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    reason = "shared with the library, which uses all of it"
+)]
 #[path = "../../protocol/mod.rs"]
 mod protocol;
 mod refusal;

@@ -4,9 +4,7 @@ use crate::files::{self, Listing, Reading, Removal, Writing};
 use crate::guest::Guest;
 use crate::operation::{Operation, Work};
 use crate::processes::{self, Waiter};
-use crate::protocol::{
-    Done, Frame, Input, Kind, Refusal, RefusalKind, Request, VERSION, Vitals, Welcome,
-};
+use crate::protocol::{Done, Frame, Input, Kind, Refusal, RefusalKind, Request, VERSION, Vitals, Welcome};
 use crate::refusal;
 use crate::stream::{Over, Side};
 use crate::token::Token;

@@ -60,7 +60,8 @@ mod tests {
     fn a_token_survives_the_poll() {
         let key = Key { index: u16::MAX - 1, generation: u32::MAX - 1 };
         let parts = [Part::Stdin, Part::Stdout, Part::Stderr].map(|part| Token::Operation(key, part));
-        let others = [Token::Signals, Token::Stream(Side::Control), Token::Stream(Side::Data), Token::Leftover(key)];
+        let others =
+            [Token::Signals, Token::Stream(Side::Control), Token::Stream(Side::Data), Token::Leftover(key)];
         for token in parts.into_iter().chain(others) {
             assert_eq!(Token::from(u64::from(token)), token);
         }

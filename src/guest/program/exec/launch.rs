@@ -43,21 +43,29 @@ impl Launcher {
     }
 
     /// Starts a program; it runs when this comes back.
-    pub(crate) fn launch(&mut self, request: &ExecRequest, place: &Place, now: Instant) -> Result<Exec, Refusal> {
+    pub(crate) fn launch(
+        &mut self,
+        request: &ExecRequest,
+        place: &Place,
+        now: Instant,
+    ) -> Result<Exec, Refusal> {
         let program = request.argv.first().filter(|program| !program.is_empty());
         let program = program.ok_or_else(|| refusal::rule(RefusalKind::Invalid, "no program is named"))?;
         let programs = candidates(program, &request.env)?;
         let argv = Strings::new(request.argv.iter().map(|arg| string(arg)).collect::<Result<_, _>>()?);
         let env = Strings::new(request.env.iter().map(|pair| variable(pair)).collect::<Result<_, _>>()?);
-        let cwd = string(Path::new(bytes(&place.workspace)).join(bytes(&request.cwd)).as_os_str().as_bytes())?;
+        let cwd =
+            string(Path::new(bytes(&place.workspace)).join(bytes(&request.cwd)).as_os_str().as_bytes())?;
 
         let mark = self.marks.next();
         let pipe = || descriptor::pipe().map_err(|errno| refusal::system("make a pipe", b"", errno));
         let (stdout, stdout_end) = pipe()?;
         let (stderr, stderr_end) = pipe()?;
-        let (stdin_end, stdin) = if request.stdin { pipe().map(|(r, w)| (Some(r), Some(w)))? } else { (None, None) };
+        let (stdin_end, stdin) =
+            if request.stdin { pipe().map(|(r, w)| (Some(r), Some(w)))? } else { (None, None) };
         for ours in [Some(&stdout), Some(&stderr), stdin.as_ref()].into_iter().flatten() {
-            descriptor::set_nonblocking(ours.as_fd()).map_err(|e| refusal::system("set up a pipe", b"", e))?;
+            descriptor::set_nonblocking(ours.as_fd())
+                .map_err(|e| refusal::system("set up a pipe", b"", e))?;
         }
         let prepare = || {
             if let Some(mark) = mark {
@@ -70,7 +78,11 @@ impl Launcher {
             argv: &argv,
             env: &env,
             cwd: &cwd,
-            stdio: [stdin_end.as_ref().unwrap_or(&self.nothing).as_fd(), stdout_end.as_fd(), stderr_end.as_fd()],
+            stdio: [
+                stdin_end.as_ref().unwrap_or(&self.nothing).as_fd(),
+                stdout_end.as_fd(),
+                stderr_end.as_fd(),
+            ],
             prepare: &prepare,
         };
         let leader = self.nursery.spawn(&plan).map_err(|failure| refused(failure, request))?;

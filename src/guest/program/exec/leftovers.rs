@@ -26,7 +26,12 @@ impl Leftovers {
     }
 
     /// Keeps a pipe that the poll knows already under another token.
-    pub(crate) fn keep(&mut self, pipe: OwnedFd, poll: &Poll, token: impl Fn(Key) -> u64) -> Result<(), Errno> {
+    pub(crate) fn keep(
+        &mut self,
+        pipe: OwnedFd,
+        poll: &Poll,
+        token: impl Fn(Key) -> u64,
+    ) -> Result<(), Errno> {
         if self.pipes.len() >= MOST {
             return Ok(());
         }

@@ -23,8 +23,8 @@ use crate::stream::Over;
 use crate::sys::poll::{Event, Interest, Poll};
 use crate::sys::{Errno, process};
 
-use input::Input;
 pub(crate) use input::CREDIT_STEP;
+use input::Input;
 pub(crate) use launch::Launcher;
 pub(crate) use leftovers::Leftovers;
 use output::{Output, Pumped};
@@ -48,9 +48,13 @@ pub(crate) struct Exec {
 enum Course {
     Running,
     /// Its processes are being killed.
-    Overdue { until: Instant },
+    Overdue {
+        until: Instant,
+    },
     /// Its processes are gone.
-    Settled { until: Instant },
+    Settled {
+        until: Instant,
+    },
 }
 
 /// One of an operation's pipes, as the poll's tokens name it.

@@ -28,13 +28,17 @@ pub(crate) fn stat(tree: &Tree, path: &Path) -> Result<Done, Refusal> {
 pub(crate) fn make_directory(tree: &Tree, path: &Path, mode: u32) -> Result<Done, Refusal> {
     let refused = |errno| refusal::system("make directory", path, errno);
     if mode & !MODE_BITS != 0 {
-        return Err(refusal::rule(RefusalKind::Invalid, "make directory: the mode has more than permission bits"));
+        return Err(refusal::rule(
+            RefusalKind::Invalid,
+            "make directory: the mode has more than permission bits",
+        ));
     }
     let (parent, name) = tree.parent("make directory", path, Parents::Make)?;
     match file::make_directory(parent.as_fd(), &name, 0o700) {
         Ok(()) => {
             let flags = open::READ | open::DIRECTORY | open::NO_FOLLOW;
-            let made = file::open_at(Some(parent.as_fd()), &name, flags, 0, resolve::BENEATH).map_err(refused)?;
+            let made =
+                file::open_at(Some(parent.as_fd()), &name, flags, 0, resolve::BENEATH).map_err(refused)?;
             file::set_mode(made.as_fd(), mode).map_err(refused)?;
         }
         // One that a link leads to will do.

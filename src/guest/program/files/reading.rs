@@ -44,9 +44,8 @@ impl Reading {
                 return Progress::Waiting;
             }
             let most = (self.end - self.at).min(SLICE).min(room) as usize;
-            let read = outlet.data(Stream::Out, |out| {
-                descriptor::read_onto_at(self.file.as_fd(), out, most, self.at)
-            });
+            let read = outlet
+                .data(Stream::Out, |out| descriptor::read_onto_at(self.file.as_fd(), out, most, self.at));
             match read {
                 // It has shrunk.
                 Ok(0) => break,

@@ -29,7 +29,11 @@ pub(crate) struct Removal {
 
 #[derive(Debug)]
 enum Scope {
-    Path { parent: OwnedFd, name: CString, recursive: bool },
+    Path {
+        parent: OwnedFd,
+        name: CString,
+        recursive: bool,
+    },
     /// Everything in the directory that is the first level, which itself stays.
     Contents,
 }

@@ -150,7 +150,10 @@ fn zero() -> Refusal {
 fn check_file_system(step: &str, path: &[u8], fd: BorrowedFd<'_>) -> Result<(), Refusal> {
     let magic = file::file_system(fd).map_err(|errno| refusal::system(step, path, errno))?;
     if KERNEL_FILE_SYSTEMS.contains(&magic) {
-        return Err(refusal::rule(RefusalKind::Denied, format!("{step}: the kernel's own files are off limits")));
+        return Err(refusal::rule(
+            RefusalKind::Denied,
+            format!("{step}: the kernel's own files are off limits"),
+        ));
     }
     Ok(())
 }

@@ -43,7 +43,8 @@ impl Writing {
             return Err(refusal::rule(RefusalKind::Invalid, "write: the mode has more than permission bits"));
         }
         let (directory, name) = tree.parent("write", &request.path, Parents::Make)?;
-        let (beside, file) = create_beside(&directory).map_err(|e| refusal::system("write", &request.path, e))?;
+        let (beside, file) =
+            create_beside(&directory).map_err(|e| refusal::system("write", &request.path, e))?;
         let mode = request.mode;
         let state = State::Open;
         let mut writing = Self { directory, name, mode, beside: Some(beside), file, used: 0, state };

@@ -150,7 +150,11 @@ impl Hunts {
     }
 
     fn lose_patience(&mut self, now: Instant) -> Vec<Waiter> {
-        self.hunts.iter_mut().filter(|hunt| now >= hunt.patience).filter_map(|hunt| hunt.waiter.take()).collect()
+        self.hunts
+            .iter_mut()
+            .filter(|hunt| now >= hunt.patience)
+            .filter_map(|hunt| hunt.waiter.take())
+            .collect()
     }
 
     fn look_at(&mut self, pid: i32, marks: &Marks) {

@@ -219,9 +219,8 @@ pub(crate) fn symlink(target: &CStr, fd: BorrowedFd<'_>, name: &CStr) -> Result<
 pub(crate) fn read_link(fd: BorrowedFd<'_>, name: &CStr) -> Result<Vec<u8>> {
     let mut target = vec![0; 4096];
     // SAFETY: `target` has room for as much as is asked for.
-    let length = check_size(unsafe {
-        readlinkat(fd.as_raw_fd(), name.as_ptr(), target.as_mut_ptr(), target.len())
-    })?;
+    let length =
+        check_size(unsafe { readlinkat(fd.as_raw_fd(), name.as_ptr(), target.as_mut_ptr(), target.len()) })?;
     target.truncate(length);
     Ok(target)
 }

@@ -17,9 +17,15 @@ const MAP_PRIVATE_ANONYMOUS_STACK: c_int = 0x20022;
 const GUARD: usize = 4 << 10;
 
 unsafe extern "C" {
-    fn clone(run: extern "C" fn(*mut c_void) -> c_int, stack: *mut c_void, flags: c_int, job: *mut c_void, ...)
-    -> c_int;
-    fn mmap(at: *mut c_void, size: usize, access: c_int, flags: c_int, fd: RawFd, offset: i64) -> *mut c_void;
+    fn clone(
+        run: extern "C" fn(*mut c_void) -> c_int,
+        stack: *mut c_void,
+        flags: c_int,
+        job: *mut c_void,
+        ...
+    ) -> c_int;
+    fn mmap(at: *mut c_void, size: usize, access: c_int, flags: c_int, fd: RawFd, offset: i64)
+    -> *mut c_void;
     fn mprotect(at: *mut c_void, size: usize, access: c_int) -> c_int;
     fn setsid() -> c_int;
     fn chdir(path: *const c_char) -> c_int;

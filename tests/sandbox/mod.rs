@@ -77,7 +77,7 @@ impl Runtime {
         launched.data.begin(epoch);
         let control = Session::new(launched.control, Epoch(0), Arc::new(Defaults::default()));
         let (instance, exit, data) = (launched.instance, launched.exit, launched.data);
-        let pid = instance.handle().strip_prefix("pid ").unwrap().parse().unwrap();
+        let pid: u32 = instance.handle().strip_prefix("pid ").unwrap().parse().unwrap();
         let cgroups = cgroups_of(std::process::id())
             .into_iter()
             .filter(|directory| members(directory).contains(&pid.to_string()))

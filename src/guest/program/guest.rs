@@ -144,7 +144,8 @@ impl Guest {
     }
 
     fn turn(&mut self) -> SysResult<Cleared> {
-        if self.bereaved {
+        // A clearing counts whom it kills, so it does this itself.
+        if self.bereaved && self.clearing.is_none() {
             self.reap(REAPED)?;
         }
         let cleared = self.clear();
@@ -173,8 +174,8 @@ impl Guest {
     /// How long nothing happens unless something comes; `None` is for ever.
     fn patience(&mut self) -> Option<Duration> {
         let listens = [&self.control, &self.data].into_iter().flatten().any(Stream::is_busy);
-        if listens || self.bereaved || !self.queue.is_empty() || self.leftovers.is_busy() || self.is_wiping()
-        {
+        let bereaved = self.bereaved && self.clearing.is_none();
+        if listens || bereaved || !self.queue.is_empty() || self.leftovers.is_busy() || self.is_wiping() {
             return Some(Duration::ZERO);
         }
         let execs = self.table.iter_mut().filter_map(|(_, operation)| operation.work.next_deadline());

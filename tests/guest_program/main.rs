@@ -1,0 +1,11 @@
+//! The embedded guest program, spoken to over its two streams as the host does.
+
+mod bounds;
+mod client;
+mod exec;
+mod files;
+mod garbage;
+mod hello;
+mod kill;
+mod reset;
+mod trees;

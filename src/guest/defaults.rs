@@ -25,7 +25,7 @@ impl Default for Defaults {
     fn default() -> Self {
         let env = [
             ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
-            ("HOME", "/workspace"),
+            ("HOME", "/work"),
             ("LANG", "C.UTF-8"),
         ];
         Self {

@@ -1,0 +1,10 @@
+//! The host's side of the conversation with the guest: the link, the session's operations, and what a guest
+//! that is not ours may try.
+
+mod archive;
+mod garbage;
+mod link;
+mod p06_cancel_ops;
+mod p15_slow_reader;
+mod scripted;
+mod session;

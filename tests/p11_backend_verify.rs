@@ -39,6 +39,18 @@ async fn nothing_of_a_lease_outlives_its_reset() {
 }
 
 #[tokio::test]
+async fn no_tree_is_too_deep_or_too_closed_to_be_removed() {
+    for isolation in BOTH {
+        let runtime = Runtime::start(isolation).await;
+        let dig = "perl -e 'for (1..200) { mkdir \"d\" and chdir \"d\" or die $! } print 1'";
+        assert_eq!(runtime.says(dig).await, "1");
+        runtime.says("mkdir -p closed/inner && touch closed/inner/file && chmod 0 closed/inner closed").await;
+        // Without a reset: what the guest has not wiped, the keeper must.
+        runtime.end().await;
+    }
+}
+
+#[tokio::test]
 async fn a_process_is_found() {
     for isolation in BOTH {
         let mut runtime = Runtime::start(isolation).await;

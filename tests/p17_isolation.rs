@@ -325,6 +325,15 @@ async fn basic_isolation_has_no_network() {
 }
 
 #[tokio::test]
+async fn basic_isolation_leaves_nothing_in_the_hosts_shared_memory() {
+    let runtime = basic().await;
+    for kind in ["-M 4096", "-Q", "-S 1"] {
+        runtime.refuses(&format!("ipcmk {kind}")).await;
+    }
+    runtime.end().await;
+}
+
+#[tokio::test]
 async fn basic_isolation_lets_no_signal_out() {
     let runtime = basic().await;
     let user = runtime.says("id -u").await;

@@ -2,6 +2,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -29,8 +30,22 @@ impl Program {
         Ok(Self { path, _memory: None })
     }
 
-    pub(super) fn path(&self) -> &Path {
-        &self.path
+    /// Removes a directory and all below it, however deep and whatever its permissions. One that is gone is no
+    /// error. Blocks.
+    pub(super) fn remove_tree(&self, directory: &Path) -> io::Result<()> {
+        if !fs::exists(directory)? {
+            return Ok(());
+        }
+        let output = self.command().arg("remove").arg(directory).stdin(Stdio::null()).output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        if output.status.success() { Ok(()) } else { Err(io::Error::other(said.trim().to_owned())) }
+    }
+
+    /// The program, to be given arguments and streams.
+    pub(super) fn command(&self) -> Command {
+        let mut command = Command::new(&self.path);
+        command.arg0("ostler-guest").env_clear();
+        command
     }
 
     /// The file to remove in the end, where there is one.

@@ -2,6 +2,8 @@
 //!
 //! A file of its own, because it counts all keepers of its process.
 
+#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
 #[path = "sandbox/mod.rs"]
 mod sandbox;
 

@@ -220,10 +220,7 @@ impl Setup {
             basic_workspace: d.owned()?,
             parents: d.list(Decoder::owned)?,
             missing: d.list(Missing::decode)?,
-            cgroups: match d.flag()? {
-                false => None,
-                true => Some(CgroupPlan { directories: d.list(Decoder::owned)? }),
-            },
+            cgroups: if d.flag()? { Some(CgroupPlan { directories: d.list(Decoder::owned)? }) } else { None },
             file_size: d.option_u64()?,
             open_files: d.option_u64()?,
             pids: d.option_u64()?,

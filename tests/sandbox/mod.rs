@@ -42,7 +42,9 @@ pub(crate) fn state_dir() -> TempDir {
 }
 
 pub(crate) fn backend(spec: &ProcessSpec, limits: &Limits, state_dir: PathBuf) -> Arc<Process> {
-    let owner = Owner { instance: "test".to_owned(), state_dir };
+    // Tests run side by side and sweep; each directory stands for an instance of its own.
+    let instance = state_dir.display().to_string();
+    let owner = Owner { instance, state_dir };
     Process::new(spec, limits, owner, slog::Logger::root(slog::Discard, slog::o!()))
 }
 
@@ -159,7 +161,7 @@ fn stat(pid: u32) -> Option<Vec<String>> {
 /// Directories of runtimes in any cgroup hierarchy that belong to an ostler of this pid.
 pub(crate) fn cgroups_of(pid: u32) -> Vec<PathBuf> {
     let output = Command::new("find")
-        .args(["/sys/fs/cgroup", "-type", "d", "-path", &format!("*/ostler/test-*-{pid}-*/*")])
+        .args(["/sys/fs/cgroup", "-type", "d", "-path", &format!("*/ostler/*-{pid}-*/*")])
         .output()
         .unwrap();
     String::from_utf8_lossy(&output.stdout).lines().map(PathBuf::from).collect()

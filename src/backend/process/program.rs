@@ -13,7 +13,7 @@ use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 pub(super) struct Program {
     path: PathBuf,
     /// What `path` leads to; closed with the backend.
-    _memory: Option<OwnedFd>,
+    memory: Option<OwnedFd>,
 }
 
 impl Program {
@@ -22,12 +22,12 @@ impl Program {
         if let Ok(memory) = in_memory(content) {
             let path = PathBuf::from(format!("/proc/self/fd/{}", memory.as_raw_fd()));
             if starts(&path).is_ok() {
-                return Ok(Self { path, _memory: Some(memory) });
+                return Ok(Self { path, memory: Some(memory) });
             }
         }
         let path = as_file(content, directory)?;
         starts(&path)?;
-        Ok(Self { path, _memory: None })
+        Ok(Self { path, memory: None })
     }
 
     /// Removes a directory and all below it, however deep and whatever its permissions. One that is gone is no
@@ -50,7 +50,7 @@ impl Program {
 
     /// The file to remove in the end, where there is one.
     pub(super) fn file(&self) -> Option<&Path> {
-        self._memory.is_none().then_some(self.path.as_path())
+        self.memory.is_none().then_some(self.path.as_path())
     }
 }
 

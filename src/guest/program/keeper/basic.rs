@@ -13,7 +13,7 @@ use crate::confine::{Confinement, Fence, Opening};
 use crate::place::{Place, Walls, Writable};
 use crate::protocol::{Missing, Network, Setup};
 use crate::sys::landlock::{BIND_AND_CONNECT_TCP, SCOPE_ABSTRACT_UNIX, SCOPE_SIGNAL};
-use crate::sys::{capability, limit, namespace};
+use crate::sys::{Errno, capability, limit, namespace};
 
 /// How often making the workspace is tried while others remove the directory it is in.
 const TRIES: u32 = 10;
@@ -27,9 +27,13 @@ pub(super) fn enter(setup: &Setup, missing: &mut Vec<Missing>) -> Result<Place, 
     let at = |what: &str| format!("{what} the workspace {}", workspace.display());
     make(workspace).step(at("make"))?;
     let own = fs::metadata(workspace).step(at("look at"))?.uid();
+    match capability::empty_bounding_set() {
+        // An ordinary user can't, and has nothing that would come of it.
+        Ok(()) | Err(Errno::PERM) => {}
+        Err(why) => return Err(why).step("drop capabilities"),
+    }
     if own != setup.uid {
         chown(workspace, Some(setup.uid), Some(setup.gid)).step(at("give away"))?;
-        capability::empty_bounding_set().step("drop capabilities")?;
         namespace::leave_groups().step("leave groups")?;
         namespace::become_user(setup.uid, setup.gid).step(format_args!("become user {}", setup.uid))?;
     }

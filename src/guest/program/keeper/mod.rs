@@ -109,6 +109,8 @@ fn start(setup: &Setup) -> (SetupReport, Option<Started>) {
     let mut walls = if setup.isolation == Isolation::Basic { Walls::Shared } else { Walls::Private };
     let mut started = attempt::start(setup, walls, &mut missing);
     if let (Isolation::Auto, Err(why)) = (setup.isolation, &started) {
+        // What the first attempt did without, the second finds out for itself.
+        missing.truncate(setup.missing.len());
         missing.push(Missing { part: "namespaces".to_owned(), why: why.clone() });
         walls = Walls::Shared;
         started = attempt::start(setup, walls, &mut missing);

@@ -3,15 +3,15 @@ use serde::Serialize;
 /// What one runtime may use. `None` means no limit is set.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Limits {
-    /// Resident memory of all its processes together, bytes.
+    /// Resident memory of all its processes together, bytes. 4 MiB to 64 TiB.
     pub memory: Option<u64>,
-    /// Processes and threads.
+    /// Processes and threads. 4 to 4 194 304.
     pub pids: Option<u64>,
-    /// Processors; 0.5 is half of one.
+    /// Processors; 0.5 is half of one. 0.01 to 4096.
     pub cpus: Option<f64>,
-    /// The largest file it may write, bytes.
+    /// The largest file it may write, bytes. 1 KiB to 64 TiB.
     pub file_size: Option<u64>,
-    /// Open descriptors per process.
+    /// Open descriptors per process. 16 to 1 048 576.
     pub open_files: Option<u64>,
 }
 

@@ -25,14 +25,14 @@ pub struct PoolSpec {
     pub acquire_timeout: Duration,
     /// What an acquire does when no runtime is ready. Default `wait`.
     pub when_exhausted: Exhausted,
-    /// Leases a runtime serves before it is replaced. Default none; at least 1.
+    /// Leases a runtime serves before it is replaced. Default none; 1 to 1 000 000 000.
     pub max_uses: Option<u64>,
     /// Age at which a runtime is replaced, made shorter by up to a tenth at random so that they don't all go
-    /// at once. Default none; at least 1 s.
+    /// at once. Default none; 1 s to 30 days.
     pub max_lifetime: Option<Duration>,
-    /// How long more runtimes than `min` may stay ready unneeded. Default 10 min; at least 100 ms.
+    /// How long more runtimes than `min` may stay ready unneeded. Default 10 min; 100 ms to 30 days.
     pub idle_timeout: Option<Duration>,
-    /// A runtime ready for longer than this is pinged before it is leased. Default 1 s.
+    /// A runtime ready for longer than this is pinged before it is leased. Default 1 s; 1 ms to 1 h.
     pub test_after_idle: Duration,
     /// How a runtime is cleaned between leases. Default `wipe`.
     pub reset: ResetPolicy,
@@ -42,7 +42,8 @@ pub struct PoolSpec {
     pub launch_parallelism: usize,
     /// Longest from launch to leasable. Default 30 s; 10 ms to 1 h.
     pub launch_timeout: Duration,
-    /// Longest a runtime's destruction may take before it is reported as a survivor. Default 10 s.
+    /// Longest a runtime's destruction may take before it is reported as a survivor. Default 10 s; 10 ms to
+    /// 10 min.
     pub retire_timeout: Duration,
     /// Health probes.
     pub health: HealthSpec,
@@ -53,11 +54,12 @@ pub struct PoolSpec {
     /// Host directory whose content each lease finds in its workspace. Read once, when the pool starts;
     /// at most 64 MiB.
     pub template: Option<PathBuf>,
-    /// Environment of every command, beside `PATH`, `HOME`, `LANG`.
+    /// Environment of every command, beside `PATH`, `HOME`, `LANG`. Values are secrets: the config never shows
+    /// them.
     pub env: BTreeMap<String, String>,
-    /// Timeout of a command that sets none. Default 60 s.
+    /// Timeout of a command that sets none. Default 60 s; 1 ms to 1 day.
     pub exec_timeout: Duration,
-    /// Bytes of each output stream kept by a command that sets no limit. Default 1 MiB.
+    /// Bytes of each output stream kept by a command that sets no limit. Default 1 MiB; 1 KiB to 1 GiB.
     pub output_limit: u64,
     /// What each runtime may use.
     pub limits: Limits,
@@ -152,13 +154,15 @@ impl Default for HealthSpec {
 /// What happens after failures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct RestartSpec {
-    /// Launches caused by failure that a window may hold before the pool is degraded. Default 10.
+    /// Launches caused by failure that a window may hold before the pool is degraded. Default 10; 1 to
+    /// 10 000.
     pub intensity: u32,
-    /// The window. Default 1 min.
+    /// The window. Default 1 min; 100 ms to 1 day.
     pub window: Duration,
-    /// First pause after a failed launch; doubles with each further one, with jitter in [½, 1]. Default 200 ms.
+    /// First pause after a failed launch; doubles with each further one, with jitter in [½, 1]. Default 200 ms;
+    /// 1 ms to 1 h.
     pub backoff: Duration,
-    /// Longest pause. Default 30 s.
+    /// Longest pause. Default 30 s; `backoff` to 1 day.
     pub backoff_cap: Duration,
 }
 
@@ -192,13 +196,14 @@ pub struct ProcessSpec {
     pub isolation: IsolationLevel,
     /// Which network it sees. Default `none`.
     pub network: NetworkAccess,
-    /// Host paths shown read-only inside, at the same place. Default: the system's program directories.
+    /// Absolute host paths shown read-only inside, at the same place. Default: the system's program directories,
+    /// those of them that exist.
     pub read_only: Vec<PathBuf>,
-    /// Size of the workspace. Default 256 MiB.
+    /// Size of the workspace, bytes. Default 256 MiB; 64 KiB to 1 TiB.
     pub workspace_size: u64,
-    /// Size of `/tmp` and of `/dev/shm`, each. Default 64 MiB.
+    /// Size of `/tmp` and of `/dev/shm`, bytes each. Default 64 MiB; 64 KiB to 1 TiB.
     pub tmp_size: u64,
-    /// The host's user and group the runtimes run as when ostler runs as root. Default 65534.
+    /// The host's user and group the runtimes run as when ostler runs as root. Default 65534; never 0.
     pub user: u32,
 }
 
@@ -246,9 +251,9 @@ pub enum NetworkAccess {
 pub struct FakeSpec {
     /// Seed of all its choices.
     pub seed: u64,
-    /// How long a launch takes.
+    /// How long a launch takes. At most 1 h.
     pub launch: Duration,
-    /// How long a reset takes.
+    /// How long a reset takes. At most 1 h.
     pub reset: Duration,
     /// Launches that fail.
     pub launch_failures: f64,

@@ -65,7 +65,7 @@ fn sample() -> Vec<u8> {
     add(&mut tar, "bin/tool", 0o755, b"#!/bin/sh\n");
     add(&mut tar, "nothing", 0o600, b"");
     add(&mut tar, "block", 0o644, &[9; 512]);
-    add(&mut tar, "edge", 0o644, &[9; 64 << 10]);
+    add(&mut tar, "edge", 0o644, &vec![9; 64 << 10]);
     add(&mut tar, "big", 0o644, &big());
     add(&mut tar, OsStr::from_bytes(b"odd \xff\n name"), 0o644, b"odd");
     add(&mut tar, OsStr::from_bytes(&long(b'p')), 0o644, b"long");
@@ -90,7 +90,7 @@ fn expect_sample(seen: &Seen, base: &str) {
     assert_eq!(*file(b"twin"), *file(b"bin/tool"));
     assert_eq!(*file(b"nothing"), (0o600, Vec::new()));
     assert_eq!(file(b"block").1, [9; 512]);
-    assert_eq!(file(b"edge").1, [9; 64 << 10]);
+    assert_eq!(file(b"edge").1, vec![9; 64 << 10]);
     assert!(file(b"big").1 == big());
     assert_eq!(file(b"odd \xff\n name").1, b"odd");
     assert_eq!(file(&long(b'p')).1, b"long");

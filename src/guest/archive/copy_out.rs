@@ -11,12 +11,14 @@ use crate::guest::{Session, WireError};
 /// Bytes packed ahead of the reader.
 const AHEAD: usize = 128 << 10;
 
+type Work = Pin<Box<dyn Future<Output = Result<u64, WireError>> + Send>>;
+
 /// A directory as a tar stream, from [`Session::copy_out`]. It is packed as it is read; dropped before its
 /// end, no more is read from the runtime.
 #[must_use = "nothing is packed until it is read"]
 pub struct CopyOut {
     /// Writes to the other end of `pipe`; none once it is done.
-    work: Option<Pin<Box<dyn Future<Output = Result<u64, WireError>> + Send>>>,
+    work: Option<Work>,
     pipe: DuplexStream,
 }
 

@@ -1,0 +1,62 @@
+//! Keeps a panic where it happened, and says that it did.
+
+use std::any::Any;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::task::Poll;
+
+use actix::{Actor, Addr, AsyncContext, Context};
+
+/// A panic, in words.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("panicked: {0}")]
+pub(super) struct Panicked(pub(super) String);
+
+impl Panicked {
+    fn from_payload(payload: &(dyn Any + Send)) -> Self {
+        let words = payload
+            .downcast_ref::<&str>()
+            .map(ToString::to_string)
+            .or_else(|| payload.downcast_ref::<String>().cloned());
+        Self(words.unwrap_or_else(|| "no message".to_owned()))
+    }
+}
+
+/// Runs a future; a panic inside becomes its error. The future is dropped after a panic, never polled again.
+pub(super) async fn contain<F: Future>(future: F) -> Result<F::Output, Panicked> {
+    let mut future = pin!(future);
+    std::future::poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+        Ok(Poll::Pending) => Poll::Pending,
+        Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
+        Err(payload) => Poll::Ready(Err(Panicked::from_payload(payload.as_ref()))),
+    })
+    .await
+}
+
+/// Starts an actor on the current arbiter. The future ends when the actor is no more: with `None` when it
+/// stopped, with the panic when it died of one. `actix::Supervisor` does not notice a panic; this does.
+pub(super) fn start_monitored<A, F>(
+    actor: F,
+    mailbox: usize,
+) -> (Addr<A>, impl Future<Output = Option<Panicked>> + use<A, F>)
+where
+    A: Actor<Context = Context<A>>,
+    F: FnOnce(&Addr<A>) -> A,
+{
+    let mut context = Context::new();
+    context.set_mailbox_capacity(mailbox);
+    let address = context.address();
+    let life = actix_rt::spawn(context.into_future(actor(&address)));
+    let ended = async {
+        match life.await {
+            Ok(()) => None,
+            Err(error) => match error.try_into_panic() {
+                Ok(payload) => Some(Panicked::from_payload(payload.as_ref())),
+                // Cancelled: the arbiter is being taken down, and everything with it.
+                Err(_) => None,
+            },
+        }
+    };
+    (address, ended)
+}

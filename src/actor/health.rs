@@ -1,0 +1,164 @@
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::sync::Arc;
+
+use actix::{Actor, Context, Handler, Message, Recipient};
+use slog::debug;
+
+use super::clock::Clock;
+use super::runtime::{Probe, Probed};
+use crate::decide::Moment;
+use crate::model::{HealthSpec, PoolName, RuntimeId};
+
+/// Probe this runtime from now on.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Watch {
+    pub(super) pool: PoolName,
+    pub(super) id: RuntimeId,
+    pub(super) runtime: Recipient<Probe>,
+    pub(super) spec: HealthSpec,
+}
+
+/// Probe it no more.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Forget {
+    pub(super) pool: PoolName,
+    pub(super) id: RuntimeId,
+}
+
+/// Look who is due.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct HealthTick;
+
+/// A runtime failed its probes. To the supervisor.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Verdict {
+    pub(super) pool: PoolName,
+    pub(super) id: RuntimeId,
+}
+
+type Key = (PoolName, RuntimeId);
+
+/// State: who is watched, and who is due when. Receives [`Watch`] and [`Forget`] from the supervisor, [`Probed`]
+/// from runtimes and [`HealthTick`] from its ticker; sends [`Probe`] to runtimes, [`Verdict`] to the supervisor.
+///
+/// A runtime counts a failure when its probe fails *or* is not answered by the time the next one is due, so a
+/// Runtime actor that hangs is noticed too. Probes are pings on the control wire: they are not activity, and
+/// never stand in a lease's way.
+pub(super) struct Health {
+    watched: BTreeMap<Key, Watched>,
+    due: BinaryHeap<Reverse<(Moment, Key)>>,
+    verdicts: Recipient<Verdict>,
+    answers: Recipient<Probed>,
+    clock: Arc<Clock>,
+    rng: fastrand::Rng,
+    log: slog::Logger,
+}
+
+struct Watched {
+    runtime: Recipient<Probe>,
+    spec: HealthSpec,
+    failures: u32,
+    /// A probe is out.
+    asked: bool,
+}
+
+impl Health {
+    pub(super) fn new(
+        verdicts: Recipient<Verdict>,
+        answers: Recipient<Probed>,
+        clock: Arc<Clock>,
+        seed: u64,
+        log: slog::Logger,
+    ) -> Self {
+        Self {
+            watched: BTreeMap::new(),
+            due: BinaryHeap::new(),
+            verdicts,
+            answers,
+            clock,
+            rng: fastrand::Rng::with_seed(seed),
+            log,
+        }
+    }
+
+    fn schedule(&mut self, now: Moment, key: Key, spec: HealthSpec) {
+        let jitter = 0.9 + self.rng.f64() / 10.0;
+        self.due.push(Reverse((now + spec.interval.mul_f64(jitter), key)));
+    }
+
+    fn failed(&mut self, key: &Key) {
+        let Some(watched) = self.watched.get_mut(key) else { return };
+        watched.failures += 1;
+        debug!(self.log, "probe failed"; "pool" => %key.0, "runtime" => %key.1, "in a row" => watched.failures);
+        if watched.failures >= watched.spec.retries {
+            self.watched.remove(key);
+            self.verdicts.do_send(Verdict { pool: key.0.clone(), id: key.1 });
+        }
+    }
+}
+
+impl Actor for Health {
+    type Context = Context<Self>;
+}
+
+impl Handler<Watch> for Health {
+    type Result = ();
+
+    fn handle(&mut self, watch: Watch, _: &mut Self::Context) {
+        let key = (watch.pool, watch.id);
+        let watched = Watched { runtime: watch.runtime, spec: watch.spec, failures: 0, asked: false };
+        if self.watched.insert(key.clone(), watched).is_none() {
+            self.schedule(self.clock.now(), key, watch.spec);
+        }
+    }
+}
+
+impl Handler<Forget> for Health {
+    type Result = ();
+
+    fn handle(&mut self, Forget { pool, id }: Forget, _: &mut Self::Context) {
+        self.watched.remove(&(pool, id));
+    }
+}
+
+impl Handler<HealthTick> for Health {
+    type Result = ();
+
+    fn handle(&mut self, _: HealthTick, _: &mut Self::Context) {
+        let now = self.clock.now();
+        while let Some(Reverse((at, _))) = self.due.peek() {
+            if *at > now {
+                return;
+            }
+            let Some(Reverse((_, key))) = self.due.pop() else { return };
+            if self.watched.get(&key).is_some_and(|watched| watched.asked) {
+                self.failed(&key);
+            }
+            let Some(watched) = self.watched.get_mut(&key) else { continue };
+            watched.asked = true;
+            let spec = watched.spec;
+            watched.runtime.do_send(Probe { answer: self.answers.clone() });
+            self.schedule(now, key, spec);
+        }
+    }
+}
+
+impl Handler<Probed> for Health {
+    type Result = ();
+
+    fn handle(&mut self, Probed { pool, id, healthy }: Probed, _: &mut Self::Context) {
+        let key = (pool, id);
+        let Some(watched) = self.watched.get_mut(&key) else { return };
+        watched.asked = false;
+        if healthy {
+            watched.failures = 0;
+        } else {
+            self.failed(&key);
+        }
+    }
+}

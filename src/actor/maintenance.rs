@@ -1,0 +1,72 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor, Context, Handler, Message, Recipient};
+
+use super::clock::{Clock, millis};
+use super::shared::Shared;
+
+/// How often the coarse clock of the handoffs moves. A lease sees time this late at most, and
+/// `test_after_idle` is the only knob that shows it.
+pub(super) const CLOCK_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Clock ticks to a maintenance round.
+const ROUND: u32 = 4;
+
+/// Time has moved on.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct MaintenanceTick;
+
+/// Look after every pool: fill, trim, age. To the supervisor.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Ticked;
+
+/// Keep this pool's coarse clock from now on.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Tend(pub(super) Arc<Shared>);
+
+/// State: the pools whose clocks it keeps, and where in the round it is. Receives [`Tend`] from the supervisor
+/// and [`MaintenanceTick`] from its ticker; sends [`Ticked`] to the supervisor.
+pub(super) struct Maintenance {
+    clock: Arc<Clock>,
+    supervisor: Recipient<Ticked>,
+    pools: Vec<Arc<Shared>>,
+    ticks: u32,
+}
+
+impl Maintenance {
+    pub(super) fn new(clock: Arc<Clock>, supervisor: Recipient<Ticked>) -> Self {
+        Self { clock, supervisor, pools: Vec::new(), ticks: 0 }
+    }
+}
+
+impl Actor for Maintenance {
+    type Context = Context<Self>;
+}
+
+impl Handler<Tend> for Maintenance {
+    type Result = ();
+
+    fn handle(&mut self, Tend(shared): Tend, _: &mut Self::Context) {
+        self.pools.push(shared);
+    }
+}
+
+impl Handler<MaintenanceTick> for Maintenance {
+    type Result = ();
+
+    fn handle(&mut self, _: MaintenanceTick, _: &mut Self::Context) {
+        let now = millis(self.clock.now());
+        for pool in &self.pools {
+            pool.handoff.tick(now);
+        }
+        self.ticks += 1;
+        // A supervisor that is behind has a tick in its mailbox already; it gets the next one soon.
+        if self.ticks >= ROUND && self.supervisor.try_send(Ticked).is_ok() {
+            self.ticks = 0;
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! The actors: a thin shell around [`decide`](crate::decide).
+//!
+//! ```text
+//!   arbiter "ostler"                                   arbiter "ostler-watch"
+//!   ┌────────────────────────────────────┐             ┌──────────────────────────┐
+//!   │ Supervisor ── Begin Reset Retire ─▶│ Runtime ×N  │ Health       probes, verdicts
+//!   │   ▲  ▲  ▲                          │  │   ▲      │ Maintenance  ticks, the coarse clock
+//!   │   │  │  └──────── Reported ────────┼──┘   └─Probe┤ Metrics      figures, event stream
+//!   │   │  └─────────── Verdict, Ticked ─┼─────────────┤                          │
+//!   └───┼────────────────────────────────┘             └──────────────────────────┘
+//!       └── Returned, StockLow: from the handoff, on any thread
+//! ```
+//!
+//! Lease traffic and watching are on two threads, so that a flood of one cannot hold up the other. Every actor
+//! is monitored: a Runtime that panics is replaced, a Health, Maintenance or Metrics that panics is started
+//! again. Tickers are tasks of their own, because a flooded actor would starve its own timers.
+
+mod clock;
+mod contain;
+mod health;
+mod maintenance;
+mod metrics;
+mod runtime;
+mod shared;
+mod supervisor;
+mod tree;
+
+pub(crate) use metrics::Subscriber;
+pub(crate) use shared::{Resource, Shared};
+pub(crate) use supervisor::{Drain, DrainNow, Inspect, MadeBy, OpenPool, Reconfigure, Supervisor};
+pub(crate) use tree::{Placement, Tree};

@@ -1,0 +1,102 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Message, Recipient};
+
+use crate::backend::{BackendError, Launched};
+use crate::guest::Wire;
+use crate::model::{Epoch, PoolName, Reason, RuntimeId};
+
+/// Make the runtime. First message, sent once.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(in crate::actor) struct Begin;
+
+/// Clean it for the next lease.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(in crate::actor) struct Reset {
+    /// The last epoch that has ended.
+    pub(in crate::actor) ended: Epoch,
+}
+
+/// Ping it.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(in crate::actor) struct Probe {
+    /// Who asks.
+    pub(in crate::actor) answer: Recipient<Probed>,
+}
+
+/// A probe's verdict. No answer at all is a verdict too, which Health draws itself.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(in crate::actor) struct Probed {
+    pub(in crate::actor) pool: PoolName,
+    pub(in crate::actor) id: RuntimeId,
+    pub(in crate::actor) healthy: bool,
+}
+
+/// Destroy it, in whatever state it is.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(in crate::actor) struct Retire {
+    pub(in crate::actor) reason: Reason,
+}
+
+/// Something became of a runtime. To the supervisor.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(in crate::actor) struct Reported {
+    pub(in crate::actor) pool: PoolName,
+    pub(in crate::actor) id: RuntimeId,
+    pub(in crate::actor) report: Report,
+}
+
+/// What became of it.
+#[derive(Debug)]
+pub(in crate::actor) enum Report {
+    /// The backend made it.
+    Launched,
+    /// Its guest answers.
+    Booted,
+    /// Leasable; the data wire for its ticket, and its name for others.
+    Warmed { wire: Arc<dyn Wire>, handle: Arc<str> },
+    /// It did not get that far.
+    LaunchFailed(String),
+    /// Clean, looked at from inside and outside.
+    ResetDone { took: Duration },
+    /// Not clean, or not known to be.
+    ResetFailed(String),
+    /// It ended by itself.
+    Exited(String),
+    /// It could not be destroyed, and is tried again.
+    Survived(String),
+    /// Nothing is left of it.
+    Gone,
+}
+
+/// The launch is over.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(super) struct Made(pub(super) Result<Launched, BackendError>);
+
+/// Template, `warm_up` and first probe are over.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(super) struct WarmedUp(pub(super) Result<(), String>);
+
+/// The reset is over; how long it took.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(super) struct ResetEnded(pub(super) Result<Duration, String>);
+
+/// The runtime ended by itself; how.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(super) struct Ended(pub(super) String);
+
+/// The destruction is over.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(super) struct Destroyed(pub(super) Result<(), BackendError>);

@@ -1,0 +1,162 @@
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+
+use super::clock::millis;
+use crate::guest::{Defaults, Wire};
+use crate::handoff::{Handoff, Hooks, Ticket};
+use crate::model::{PoolName, PoolSpec, ResetPolicy};
+use crate::observe::{Board, Status};
+
+/// What a ticket carries: all that a lease works with.
+pub(crate) struct Resource {
+    /// Moves with the ticket; nobody else speaks on it.
+    pub(crate) wire: Arc<dyn Wire>,
+    pub(crate) shared: Arc<Shared>,
+    /// How others know the runtime.
+    pub(crate) handle: Arc<str>,
+    /// Set by the lease that must be the runtime's last.
+    pub(crate) quarantined: AtomicBool,
+}
+
+impl Resource {
+    /// This lease is the runtime's last.
+    pub(crate) fn quarantine(&self) {
+        self.quarantined.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_quarantined(&self) -> bool {
+        self.quarantined.load(Ordering::Relaxed)
+    }
+}
+
+impl fmt::Debug for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Resource").field("handle", &self.handle).finish_non_exhaustive()
+    }
+}
+
+/// The part of a pool that leases and the supervisor both see: the handoff, and figures that are single words.
+/// Nothing here is a decision; those are the supervisor's.
+pub(crate) struct Shared {
+    pub(crate) name: PoolName,
+    pub(crate) backend: String,
+    pub(crate) handoff: Handoff<Resource>,
+    pub(crate) board: Board,
+    pub(crate) knobs: Knobs,
+    /// Where timers and streams live for callers that have no tokio runtime of their own.
+    pub(crate) runtime: Handle,
+    settings: watch::Sender<Arc<Settings>>,
+    overflow_wanted: Box<dyn Fn() + Send + Sync>,
+}
+
+/// A pool's settings as leases need them.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) spec: PoolSpec,
+    pub(crate) defaults: Arc<Defaults>,
+}
+
+impl Settings {
+    fn new(spec: PoolSpec, home: &Handle) -> Arc<Self> {
+        let mut defaults = Defaults {
+            timeout: spec.exec_timeout,
+            output_limit: spec.output_limit,
+            home: Some(home.clone()),
+            ..Defaults::default()
+        };
+        defaults.env.extend(spec.env.iter().map(|(name, value)| (name.into(), value.into())));
+        Arc::new(Self { spec, defaults: Arc::new(defaults) })
+    }
+}
+
+/// The settings that every lease looks at, as single words.
+#[derive(Debug, Default)]
+pub(crate) struct Knobs {
+    /// Uses a runtime may have and go straight back without a reset; 0 when there is always one.
+    straight_back_until: AtomicU64,
+    test_after_idle_ms: AtomicU64,
+}
+
+impl Knobs {
+    fn set(&self, spec: &PoolSpec) {
+        let until = match spec.reset {
+            ResetPolicy::None => spec.max_uses.unwrap_or(u64::MAX),
+            ResetPolicy::Wipe => 0,
+        };
+        self.straight_back_until.store(until, Ordering::Relaxed);
+        self.test_after_idle_ms.store(millis(spec.test_after_idle), Ordering::Relaxed);
+    }
+
+    /// Whether a runtime with so many uses goes straight back to the ready ones.
+    pub(crate) fn goes_straight_back(&self, uses: u64) -> bool {
+        uses < self.straight_back_until.load(Ordering::Relaxed)
+    }
+
+    /// Whether a runtime must be pinged before it is leased.
+    pub(crate) fn needs_test(&self, idle_ms: u64) -> bool {
+        idle_ms > self.test_after_idle_ms.load(Ordering::Relaxed)
+    }
+}
+
+/// How the lease path reaches the supervisor. Each is called rarely and never blocks.
+pub(super) struct Calls {
+    pub(super) returned: Box<dyn Fn(Ticket<Resource>) + Send + Sync>,
+    pub(super) low: Box<dyn Fn() + Send + Sync>,
+    pub(super) overflow_wanted: Box<dyn Fn() + Send + Sync>,
+}
+
+impl Shared {
+    pub(super) fn new(name: PoolName, backend: String, spec: PoolSpec, calls: Calls) -> Arc<Self> {
+        let knobs = Knobs::default();
+        knobs.set(&spec);
+        let runtime = Handle::current();
+        let hooks = Hooks { on_return: calls.returned, on_low: calls.low };
+        Arc::new(Self {
+            name,
+            backend,
+            handoff: Handoff::new(spec.queue, hooks),
+            board: Board::default(),
+            knobs,
+            settings: watch::Sender::new(Settings::new(spec, &runtime)),
+            runtime,
+            overflow_wanted: calls.overflow_wanted,
+        })
+    }
+
+    pub(crate) fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.settings.borrow())
+    }
+
+    pub(super) fn set_spec(&self, spec: PoolSpec) {
+        self.knobs.set(&spec);
+        self.handoff.set_queue_limit(spec.queue);
+        self.settings.send_replace(Settings::new(spec, &self.runtime));
+    }
+
+    /// A waiter may have a runtime beyond `max`.
+    pub(crate) fn want_overflow(&self) {
+        (self.overflow_wanted)();
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        let stock = self.handoff.stock();
+        let settings = self.settings();
+        let mut status = Status::read(&self.name, &self.backend, &self.board, stock.ready, stock.waiters);
+        status.min = settings.spec.min;
+        status.max = settings.spec.max;
+        status
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("name", &self.name)
+            .field("handoff", &self.handoff)
+            .finish_non_exhaustive()
+    }
+}

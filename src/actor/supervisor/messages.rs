@@ -1,0 +1,102 @@
+use std::sync::Arc;
+
+use actix::{Addr, Message};
+use tokio::sync::oneshot;
+
+pub(crate) use super::pool::MadeBy;
+use crate::actor::health::Health;
+use crate::actor::maintenance::Maintenance;
+use crate::actor::metrics::Metrics;
+use crate::actor::shared::{Resource, Shared};
+use crate::handoff::Ticket;
+use crate::model::{PoolName, PoolSpec, RuntimeId};
+use crate::observe::Snapshot;
+
+/// One of the others has started, or has been started again after a panic.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(in crate::actor) enum Attend {
+    Health(Addr<Health>),
+    Maintenance(Addr<Maintenance>),
+    Metrics(Addr<Metrics>),
+}
+
+/// Start a pool. The answer comes when its first launches are under way.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct OpenPool {
+    pub(crate) name: PoolName,
+    pub(crate) spec: PoolSpec,
+    pub(crate) made_by: MadeBy,
+    pub(crate) answer: oneshot::Sender<Arc<Shared>>,
+}
+
+/// Give a pool new settings; with `made_by`, roll its runtimes over to new ones.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Reconfigure {
+    pub(crate) pool: PoolName,
+    pub(crate) spec: PoolSpec,
+    pub(crate) made_by: Option<MadeBy>,
+}
+
+/// No new leases; `finished` when the last runtime is gone.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Drain {
+    pub(crate) pool: PoolName,
+    pub(crate) finished: oneshot::Sender<()>,
+}
+
+/// As [`Drain`], but leased runtimes go at once too.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct DrainNow {
+    pub(crate) pool: PoolName,
+}
+
+/// Describe a pool.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Inspect {
+    pub(crate) pool: PoolName,
+    pub(crate) answer: oneshot::Sender<Snapshot>,
+}
+
+/// A ticket came home: its lease ended, or it was condemned, or the handoff is closed.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Returned {
+    pub(super) pool: PoolName,
+    pub(super) ticket: Ticket<Resource>,
+}
+
+/// Ready tickets dropped below the mark, or somebody waits. At most one is under way per pool.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct StockLow {
+    pub(super) pool: PoolName,
+}
+
+/// Somebody waits who may have a runtime beyond `max`.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct OverflowWanted {
+    pub(super) pool: PoolName,
+}
+
+/// A pause that the decider asked for is over.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Wake {
+    pub(super) pool: PoolName,
+}
+
+/// A runtime's actor died of a panic.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct RuntimeLost {
+    pub(super) pool: PoolName,
+    pub(super) id: RuntimeId,
+    pub(super) cause: String,
+}

@@ -1,0 +1,113 @@
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+use super::super::{BackendError, BoxFuture, Instance, Residue};
+use super::Fake;
+use super::script::{Act, Point};
+use crate::model::RuntimeId;
+
+/// What a real runtime would keep in the kernel.
+#[derive(Debug)]
+pub(super) struct FakeRuntime {
+    pub(super) id: RuntimeId,
+    fake: Fake,
+    end: watch::Sender<Option<&'static str>>,
+    fence: AtomicU64,
+    files: Mutex<BTreeMap<Vec<u8>, Vec<u8>>>,
+}
+
+impl FakeRuntime {
+    pub(super) fn new(id: RuntimeId, fake: Fake) -> Self {
+        Self {
+            id,
+            fake,
+            end: watch::Sender::new(None),
+            fence: AtomicU64::new(0),
+            files: Mutex::new(BTreeMap::new()),
+        }
+    }
+
+    pub(super) fn act(&self, point: Point) -> Act {
+        self.fake.shared.script.next(point)
+    }
+
+    /// Ends it; answers whether it had not ended before.
+    pub(super) fn end(&self, cause: &'static str) -> bool {
+        self.end.send_if_modified(|end| end.replace(cause).is_none())
+    }
+
+    pub(super) fn is_alive(&self) -> bool {
+        self.end.borrow().is_none()
+    }
+
+    /// Ready once it has ended, with the cause.
+    pub(super) async fn ended(&self) -> String {
+        let mut end = self.end.subscribe();
+        match end.wait_for(Option::is_some).await {
+            Ok(cause) => cause.unwrap_or("ended").to_owned(),
+            Err(_) => "ended".to_owned(),
+        }
+    }
+
+    pub(super) fn files(&self) -> MutexGuard<'_, BTreeMap<Vec<u8>, Vec<u8>>> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn fence(&self) -> u64 {
+        self.fence.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn reset(&self, fence: u64) {
+        self.fence.fetch_max(fence, Ordering::Relaxed);
+        self.files().clear();
+    }
+}
+
+impl Drop for FakeRuntime {
+    fn drop(&mut self) {
+        self.fake.shared.destroyed.fetch_add(1, Ordering::Relaxed);
+        self.fake.alive().remove(&self.id);
+    }
+}
+
+/// The one strong hold on a fake runtime besides its exit watch.
+#[derive(Debug)]
+pub(super) struct FakeInstance(pub(super) Arc<FakeRuntime>);
+
+impl Instance for FakeInstance {
+    fn handle(&self) -> String {
+        format!("fake {}", self.0.id)
+    }
+
+    fn verify(&self) -> BoxFuture<Result<(), Residue>> {
+        let runtime = Arc::clone(&self.0);
+        Box::pin(async move {
+            let found = |what: String| Err(Residue { what });
+            match runtime.act(Point::Verify).carry_out("verify").await {
+                Err(error) => found(error.to_string()),
+                Ok(()) => match runtime.files().keys().next() {
+                    Some(path) => found(String::from_utf8_lossy(path).into_owned()),
+                    None => Ok(()),
+                },
+            }
+        })
+    }
+
+    fn destroy(&mut self) -> BoxFuture<Result<(), BackendError>> {
+        let runtime = Arc::clone(&self.0);
+        Box::pin(async move {
+            runtime.act(Point::Destroy).carry_out("destroy").await?;
+            runtime.end("destroyed");
+            Ok(())
+        })
+    }
+}
+
+impl Drop for FakeInstance {
+    fn drop(&mut self) {
+        self.0.end("dropped");
+    }
+}

@@ -1,0 +1,204 @@
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll};
+
+use tokio::sync::watch;
+
+use super::program::{self, Program};
+use super::runtime::FakeRuntime;
+use super::script::{Act, Point, scripted_panic};
+use crate::guest::{Call, Wire, WireError};
+use crate::model::Epoch;
+use crate::protocol::{Reply, Request};
+
+/// A wire without a stream: each call is answered by a future of its own.
+pub(super) struct FakeWire {
+    runtime: Weak<FakeRuntime>,
+    /// The epoch of the lease that has begun and not ended.
+    lease: watch::Sender<Option<u64>>,
+    tainted: Arc<AtomicBool>,
+}
+
+impl FakeWire {
+    pub(super) fn new(runtime: &Arc<FakeRuntime>) -> Self {
+        Self {
+            runtime: Arc::downgrade(runtime),
+            lease: watch::Sender::new(None),
+            tainted: Arc::new(AtomicBool::new(false)),
+        }
+    }
+}
+
+impl fmt::Debug for FakeWire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FakeWire").field("lease", &self.lease).finish_non_exhaustive()
+    }
+}
+
+fn lost() -> WireError {
+    io::Error::from(io::ErrorKind::ConnectionReset).into()
+}
+
+impl Wire for FakeWire {
+    fn call(&self, request: Request) -> Result<Box<dyn Call>, WireError> {
+        let epoch = request.epoch();
+        if epoch.is_some() && epoch != *self.lease.borrow() {
+            return Err(WireError::Ended);
+        }
+        let runtime = self.runtime.upgrade().filter(|runtime| runtime.is_alive()).ok_or_else(lost)?;
+        let input = matches!(&request, Request::Exec(exec) if exec.stdin)
+            || matches!(&request, Request::Write(write) if !write.complete);
+        let mut call = FakeCall {
+            runtime,
+            epoch,
+            lease: self.lease.subscribe(),
+            request: Some(request),
+            input: Vec::new(),
+            answer: None,
+            replies: VecDeque::new(),
+            tainted: Arc::clone(&self.tainted),
+        };
+        if !input {
+            call.begin();
+        }
+        Ok(Box::new(call))
+    }
+
+    fn begin(&self, epoch: Epoch) {
+        self.lease.send_replace(Some(epoch.0));
+    }
+
+    fn end(&self) {
+        self.lease.send_replace(None);
+    }
+
+    fn taint(&self) {
+        self.tainted.store(true, Ordering::Release);
+    }
+
+    fn is_tainted(&self) -> bool {
+        self.tainted.load(Ordering::Acquire)
+    }
+}
+
+type Answer = Pin<Box<dyn Future<Output = Result<VecDeque<Reply>, WireError>> + Send>>;
+
+/// Collects the input, then answers.
+struct FakeCall {
+    runtime: Arc<FakeRuntime>,
+    epoch: Option<u64>,
+    lease: watch::Receiver<Option<u64>>,
+    /// Until the input is complete.
+    request: Option<Request>,
+    input: Vec<u8>,
+    answer: Option<Answer>,
+    replies: VecDeque<Reply>,
+    tainted: Arc<AtomicBool>,
+}
+
+impl fmt::Debug for FakeCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FakeCall").field("runtime", &self.runtime.id).finish_non_exhaustive()
+    }
+}
+
+impl FakeCall {
+    fn is_over(&self) -> bool {
+        self.epoch.is_some() && self.epoch != *self.lease.borrow()
+    }
+
+    fn begin(&mut self) {
+        let Some(request) = self.request.take() else { return };
+        let input = std::mem::take(&mut self.input);
+        let runtime = Arc::clone(&self.runtime);
+        let (epoch, mut lease) = (self.epoch, self.lease.clone());
+        self.answer = Some(Box::pin(async move {
+            let alive = Arc::clone(&runtime);
+            let over = async {
+                match epoch {
+                    // An error means that the wire is gone, and every lease with it.
+                    Some(_) => drop(lease.wait_for(|now| *now != epoch).await),
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = over => Err(WireError::Ended),
+                _ = alive.ended() => Err(lost()),
+                replies = answer(runtime, request, input) => Ok(replies),
+            }
+        }));
+    }
+}
+
+async fn answer(runtime: Arc<FakeRuntime>, request: Request, input: Vec<u8>) -> VecDeque<Reply> {
+    let point = match &request {
+        Request::Hello(_) => Point::Hello,
+        Request::Ping => Point::Ping,
+        Request::Reset(_) => Point::Reset,
+        Request::Shutdown => Point::Destroy,
+        _ => Point::Operation,
+    };
+    match runtime.act(point) {
+        Act::Work => {}
+        Act::Slow(pause) => tokio::time::sleep(pause).await,
+        Act::Fail => return program::failed("the script says so"),
+        Act::Hang => std::future::pending().await,
+        Act::Panic => scripted_panic("guest"),
+        Act::Lie => return program::lie(&request),
+        Act::Exit => {
+            runtime.end("exit status 1");
+            std::future::pending().await
+        }
+    }
+    match program::run(&runtime, request, input) {
+        Program::Done(replies) => replies,
+        Program::After(pause, replies) => {
+            tokio::time::sleep(pause).await;
+            replies
+        }
+    }
+}
+
+impl Call for FakeCall {
+    fn poll_reply(&mut self, cx: &mut Context<'_>) -> Poll<Result<Reply, WireError>> {
+        loop {
+            if let Some(reply) = self.replies.pop_front() {
+                return Poll::Ready(Ok(reply));
+            }
+            let Some(answer) = self.answer.as_mut() else { return Poll::Pending };
+            let Poll::Ready(result) = answer.as_mut().poll(cx) else { return Poll::Pending };
+            self.answer = None;
+            match result {
+                Ok(replies) => self.replies = replies,
+                Err(error) => {
+                    self.tainted.fetch_or(error.is_unknown(), Ordering::AcqRel);
+                    return Poll::Ready(Err(error));
+                }
+            }
+        }
+    }
+
+    fn poll_input(&mut self, _cx: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize, WireError>> {
+        if self.is_over() {
+            return Poll::Ready(Err(WireError::Ended));
+        }
+        self.input.extend_from_slice(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn end_input(&mut self) -> Result<(), WireError> {
+        self.begin();
+        Ok(())
+    }
+
+    fn signal(&mut self, _signal: u32) -> Result<(), WireError> {
+        self.answer = Some(Box::pin(async { Ok(program::exited(None, Some(9), Vec::new())) }));
+        Ok(())
+    }
+}

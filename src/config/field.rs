@@ -1,0 +1,162 @@
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::model::{Exhausted, IsolationLevel, NetworkAccess, ResetPolicy};
+
+use super::log::{LogFormat, LogLevel};
+use super::setting::Setting;
+
+/// The type of a field that a key sets.
+pub(super) trait Field: Sized {
+    /// Whether the key may be switched off.
+    const OPTIONAL: bool = false;
+
+    /// What the field holds.
+    fn setting(&self) -> Setting;
+
+    /// The field that holds `setting`; none when no such field can.
+    fn from_setting(setting: Setting) -> Option<Self>;
+
+    /// Makes the field hold `setting`.
+    fn assign(&mut self, setting: Setting) -> Option<()> {
+        *self = Self::from_setting(setting)?;
+        Some(())
+    }
+}
+
+impl<T: Field> Field for Option<T> {
+    const OPTIONAL: bool = true;
+
+    fn setting(&self) -> Setting {
+        self.as_ref().map_or(Setting::Off, T::setting)
+    }
+
+    fn from_setting(setting: Setting) -> Option<Self> {
+        match setting {
+            Setting::Off => Some(None),
+            setting => T::from_setting(setting).map(Some),
+        }
+    }
+}
+
+impl Field for u64 {
+    fn setting(&self) -> Setting {
+        Setting::Integer(*self)
+    }
+
+    fn from_setting(setting: Setting) -> Option<Self> {
+        match setting {
+            Setting::Integer(number) => Some(number),
+            _ => None,
+        }
+    }
+}
+
+impl Field for u32 {
+    fn setting(&self) -> Setting {
+        Setting::Integer((*self).into())
+    }
+
+    fn from_setting(setting: Setting) -> Option<Self> {
+        u64::from_setting(setting)?.try_into().ok()
+    }
+}
+
+impl Field for usize {
+    fn setting(&self) -> Setting {
+        // No machine has more than 64 bits of address.
+        Setting::Integer(u64::try_from(*self).unwrap_or(u64::MAX))
+    }
+
+    fn from_setting(setting: Setting) -> Option<Self> {
+        u64::from_setting(setting)?.try_into().ok()
+    }
+}
+
+macro_rules! plain_fields {
+    ($($field:ty: $variant:ident;)+) => {$(
+        impl Field for $field {
+            fn setting(&self) -> Setting {
+                Setting::$variant(self.clone())
+            }
+
+            fn from_setting(setting: Setting) -> Option<Self> {
+                match setting {
+                    Setting::$variant(value) => Some(value),
+                    _ => None,
+                }
+            }
+        }
+    )+};
+}
+
+plain_fields! {
+    Duration: Duration;
+    f64: Fraction;
+    String: Text;
+    PathBuf: Path;
+    Vec<String>: Words;
+    Vec<PathBuf>: Paths;
+}
+
+impl Field for BTreeMap<String, String> {
+    fn setting(&self) -> Setting {
+        Setting::Environment(self.clone())
+    }
+
+    fn from_setting(setting: Setting) -> Option<Self> {
+        match setting {
+            Setting::Environment(pairs) => Some(pairs),
+            _ => None,
+        }
+    }
+
+    /// Adds to what is there: a pool's variables go on top of those of `[defaults]`.
+    fn assign(&mut self, setting: Setting) -> Option<()> {
+        self.extend(Self::from_setting(setting)?);
+        Some(())
+    }
+}
+
+/// A type whose values are words.
+pub(super) trait Choice {
+    /// The words a key of this type takes.
+    const WORDS: &'static [&'static str];
+}
+
+macro_rules! word_fields {
+    ($($field:ident { $($variant:ident = $word:literal),+ })+) => {$(
+        impl Choice for $field {
+            const WORDS: &'static [&'static str] = &[$($word),+];
+        }
+
+        impl Field for $field {
+            fn setting(&self) -> Setting {
+                Setting::Text(match self { $(Self::$variant => $word),+ }.to_owned())
+            }
+
+            fn from_setting(setting: Setting) -> Option<Self> {
+                match setting {
+                    Setting::Text(text) => match text.as_str() {
+                        $($word => Some(Self::$variant),)+
+                        _ => None,
+                    },
+                    _ => None,
+                }
+            }
+        }
+    )+};
+}
+
+word_fields! {
+    Exhausted { Wait = "wait", Fail = "fail", Overflow = "overflow" }
+    ResetPolicy { None = "none", Wipe = "wipe" }
+    IsolationLevel { Auto = "auto", Strict = "strict", Basic = "basic" }
+    NetworkAccess { None = "none", Host = "host" }
+    LogLevel {
+        Critical = "critical", Error = "error", Warning = "warning", Info = "info", Debug = "debug",
+        Trace = "trace"
+    }
+    LogFormat { Text = "text", Json = "json" }
+}

@@ -1,0 +1,79 @@
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The value of one key, whatever the type of the field behind it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Setting {
+    /// An optional limit that is switched off: `"none"`.
+    Off,
+    /// A count, or a size in bytes.
+    Integer(u64),
+    Duration(Duration),
+    Fraction(f64),
+    Text(String),
+    Path(PathBuf),
+    Words(Vec<String>),
+    Paths(Vec<PathBuf>),
+    /// Names and values of environment variables. The values are secret.
+    Environment(BTreeMap<String, String>),
+}
+
+/// The word that switches an optional limit off.
+pub(super) const OFF: &str = "none";
+
+/// What stands for a secret.
+pub(super) const HIDDEN: &str = "\"***\"";
+
+impl Setting {
+    /// As TOML. Secrets are hidden; sizes are numbers of bytes (a [`Kind`](super::kind::Kind) shows them better).
+    pub(super) fn to_toml(&self) -> String {
+        match self {
+            Self::Off => quoted(OFF),
+            Self::Integer(number) => number.to_string(),
+            Self::Duration(duration) => quoted(&humantime::format_duration(*duration).to_string()),
+            Self::Fraction(number) => format!("{number:?}"),
+            Self::Text(text) => quoted(text),
+            Self::Path(path) => quoted(&path.to_string_lossy()),
+            Self::Words(words) => list(words.iter().map(|word| quoted(word))),
+            Self::Paths(paths) => list(paths.iter().map(|path| quoted(&path.to_string_lossy()))),
+            Self::Environment(pairs) if pairs.is_empty() => "{}".to_owned(),
+            Self::Environment(pairs) => {
+                let pairs: Vec<_> =
+                    pairs.keys().map(|name| format!("{} = {HIDDEN}", segment(name))).collect();
+                format!("{{ {} }}", pairs.join(", "))
+            }
+        }
+    }
+}
+
+fn list(items: impl Iterator<Item = String>) -> String {
+    format!("[{}]", items.collect::<Vec<_>>().join(", "))
+}
+
+/// A TOML basic string. Control characters are escaped, so that it is also safe to print.
+pub(super) fn quoted(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            '\n' => quoted.push_str("\\n"),
+            '\t' => quoted.push_str("\\t"),
+            c if c.is_control() => {
+                // Writing to a string does not fail.
+                let _ = write!(quoted, "\\u{:04X}", u32::from(c));
+            }
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// One part of a dotted key, quoted when TOML wants it so.
+pub(super) fn segment(name: &str) -> String {
+    let bare = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+    if !name.is_empty() && name.bytes().all(bare) { name.to_owned() } else { quoted(name) }
+}

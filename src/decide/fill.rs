@@ -1,0 +1,112 @@
+use super::event::{Command, Stock};
+use super::ledger::{Slot, SlotKind};
+use super::restart::Verdict;
+use super::{Decider, Moment};
+use crate::model::{RuntimeId, State};
+
+/// How many runtimes to launch, and when (P1, P7).
+impl Decider {
+    /// Launches what is missing: `min` ready ones, one for each waiter, and one to replace something old with;
+    /// less what is on its way.
+    pub(super) fn fill(&mut self, now: Moment, stock: Stock, commands: &mut Vec<Command>) {
+        let coming =
+            self.ledger.arriving(SlotKind::Pooled) + self.ledger.count_of(SlotKind::Pooled, State::Resetting);
+        let spare = usize::from(self.expiry.due(now).is_some());
+        let waiters = stock.waiters.saturating_sub(self.ledger.arriving(SlotKind::Overflow));
+        let missing = (self.spec.min + spare + waiters).saturating_sub(stock.ready + coming);
+        if (missing == 0 || self.staying() >= self.spec.max) && self.under_way() == 0 {
+            self.restart.not_needed();
+        }
+        let room = self.spec.max.saturating_sub(self.ledger.total(SlotKind::Pooled));
+        for _ in 0..missing.min(room) {
+            if self.launch(now, SlotKind::Pooled, commands) == Launching::Held {
+                break;
+            }
+        }
+    }
+
+    /// Runtimes beyond `max`, one for each lease that waits with overflow allowed, as far as the allowance goes.
+    pub(super) fn overflow(&mut self, now: Moment, stock: Stock, commands: &mut Vec<Command>) {
+        let coming = self.ledger.arriving(SlotKind::Overflow);
+        self.overflow_wanted = self.overflow_wanted.min(stock.waiters.saturating_sub(coming));
+        if self.ledger.total(SlotKind::Pooled) < self.spec.max {
+            return;
+        }
+        let room = self.spec.overflow.saturating_sub(self.ledger.total(SlotKind::Overflow));
+        for _ in 0..self.overflow_wanted.min(room) {
+            if self.launch(now, SlotKind::Overflow, commands) == Launching::Held {
+                break;
+            }
+            self.overflow_wanted -= 1;
+        }
+    }
+
+    /// The handoff need only call when something can be launched for it.
+    pub(super) fn watch(&mut self, commands: &mut Vec<Command>) {
+        let room = self.ledger.total(SlotKind::Pooled) < self.spec.max;
+        let mark = room.then_some(self.spec.min);
+        if self.watched != Some(mark) {
+            self.watched = Some(mark);
+            commands.push(Command::Watch(mark));
+        }
+    }
+
+    /// Asks to be called at a moment, unless that is sure to happen sooner.
+    pub(super) fn wake_at(&mut self, now: Moment, at: Moment, commands: &mut Vec<Command>) {
+        if self.wakes_at.is_none_or(|set| set <= now || at < set) {
+            self.wakes_at = Some(at);
+            commands.push(Command::WakeAt(at));
+        }
+    }
+
+    fn under_way(&self) -> usize {
+        self.ledger.arriving(SlotKind::Pooled) + self.ledger.arriving(SlotKind::Overflow)
+    }
+
+    fn launch(&mut self, now: Moment, kind: SlotKind, commands: &mut Vec<Command>) -> Launching {
+        let under_way = self.under_way();
+        if under_way >= self.spec.launch_parallelism {
+            return Launching::Held;
+        }
+        match self.restart.ask(now, under_way) {
+            Verdict::Now => {
+                self.restart.started(now);
+                let id = self.new_slot(now, kind);
+                commands.push(Command::Launch(id));
+                Launching::Started
+            }
+            Verdict::At(moment) => {
+                self.wake_at(now, moment, commands);
+                Launching::Held
+            }
+            Verdict::AfterProbe => Launching::Held,
+        }
+    }
+
+    fn new_slot(&mut self, now: Moment, kind: SlotKind) -> RuntimeId {
+        let id = RuntimeId(self.next_id);
+        self.next_id += 1;
+        // A tenth of spread keeps runtimes made together from going together.
+        let jitter = self.rng.f64();
+        let aged_at = self.spec.max_lifetime.and_then(|age| {
+            let spread = (age / 10).mul_f64(jitter);
+            now.checked_add(age.saturating_sub(spread))
+        });
+        let slot = Slot {
+            state: State::Launching,
+            kind,
+            generation: self.generation,
+            aged_at,
+            condemned: None,
+            reason: None,
+        };
+        self.ledger.add(id, slot);
+        id
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Launching {
+    Started,
+    Held,
+}

@@ -1,0 +1,333 @@
+use super::Moment;
+use super::event::{Command, Event, Fate, Stock};
+use super::expiry::Expiry;
+use super::ledger::{Illegal, Ledger, Slot, SlotKind};
+use super::replace::Swap;
+use super::restart::Restart;
+use super::warmth::Warmth;
+use crate::model::{PoolSpec, Reason, ResetPolicy, RuntimeId, State};
+
+/// Decides for one pool.
+#[derive(Clone, Debug)]
+pub struct Decider {
+    pub(super) spec: PoolSpec,
+    pub(super) ledger: Ledger,
+    pub(super) restart: Restart,
+    pub(super) rng: fastrand::Rng,
+    pub(super) expiry: Expiry,
+    /// Leases that wait with overflow allowed and have not been launched for.
+    pub(super) overflow_wanted: usize,
+    pub(super) generation: u64,
+    pub(super) warmth: Warmth,
+    /// Ready runtimes found unneeded that have not been withdrawn yet.
+    pub(super) unneeded: usize,
+    pub(super) swap: Option<Swap>,
+    pub(super) next_id: u64,
+    pub(super) phase: Phase,
+    pub(super) watched: Option<Option<usize>>,
+    pub(super) wakes_at: Option<Moment>,
+    degraded: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    Serving,
+    Draining,
+    Finished,
+}
+
+impl Decider {
+    /// A pool with no runtime yet. The first event launches `min` of them.
+    #[must_use]
+    pub fn new(spec: PoolSpec, now: Moment, seed: u64) -> Self {
+        Self {
+            restart: Restart::new(spec.restart),
+            spec,
+            ledger: Ledger::default(),
+            rng: fastrand::Rng::with_seed(seed),
+            expiry: Expiry::default(),
+            overflow_wanted: 0,
+            generation: 0,
+            warmth: Warmth::new(now),
+            unneeded: 0,
+            swap: None,
+            next_id: 1,
+            phase: Phase::Serving,
+            watched: None,
+            wakes_at: None,
+            degraded: false,
+        }
+    }
+
+    /// Takes one event and says what must be done.
+    ///
+    /// # Errors
+    /// When the event asks for a transition that does not exist. Nothing has changed then, and nothing is to be
+    /// done; it is a defect of the caller, to be logged.
+    pub fn step(&mut self, now: Moment, stock: Stock, event: Event) -> Result<Vec<Command>, Illegal> {
+        let mut commands = Vec::new();
+        let may_be_too_many = matches!(
+            event,
+            Event::Tick { .. } | Event::Withdrawn { .. } | Event::Reconfigured(_) | Event::Drain
+        );
+        self.take(now, stock, event, &mut commands)?;
+        let mut stock = stock.after(&commands);
+        if may_be_too_many {
+            self.withdraw(&mut stock, &mut commands);
+        }
+        if self.phase == Phase::Serving {
+            self.replace_old(now, stock, &mut commands);
+            self.overflow(now, stock, &mut commands);
+            self.fill(now, stock, &mut commands);
+            self.watch(&mut commands);
+        } else if self.phase == Phase::Draining && self.ledger.is_empty() {
+            self.phase = Phase::Finished;
+            commands.push(Command::Finished);
+        }
+        let degraded = self.restart.is_degraded();
+        if degraded != self.degraded {
+            self.degraded = degraded;
+            commands.push(Command::Degraded(degraded));
+        }
+        Ok(commands)
+    }
+
+    /// Who is where.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// The settings in force.
+    #[must_use]
+    pub fn spec(&self) -> &PoolSpec {
+        &self.spec
+    }
+
+    /// Whether launches fail so that the pool can't keep its promise.
+    #[must_use]
+    pub fn is_degraded(&self) -> bool {
+        self.degraded
+    }
+
+    fn take(
+        &mut self,
+        now: Moment,
+        stock: Stock,
+        event: Event,
+        commands: &mut Vec<Command>,
+    ) -> Result<(), Illegal> {
+        match event {
+            Event::Tick { lowest } => self.trim(now, stock, lowest),
+            Event::Launched(id) => self.advance(id, State::Booting)?,
+            Event::Booted(id) => self.advance(id, State::Warming)?,
+            Event::Warmed(id) => self.warmed(stock, id, commands)?,
+            Event::LaunchFailed(id) => self.launch_failed(now, id, commands)?,
+            Event::Returned { id, uses, fate } => self.returned(now, id, uses, fate, commands)?,
+            Event::Withdrawn { id, reason } => {
+                if self.is_in(id, State::Circulating) {
+                    match self.why_withdrawn(stock, id, reason) {
+                        Some(reason) => self.retire(id, reason, commands)?,
+                        None => commands.push(Command::Put(id)),
+                    }
+                }
+            }
+            Event::ResetDone(id) => self.reset_done(now, id, commands)?,
+            Event::ResetFailed(id) => {
+                if self.is_in(id, State::Resetting) {
+                    self.fail(now, id, Reason::ResetFailed, commands)?;
+                }
+            }
+            Event::Exited(id) => self.ended(now, id, Reason::Exited, commands)?,
+            Event::Unhealthy(id) => self.ended(now, id, Reason::Unhealthy, commands)?,
+            Event::Crashed(id) => {
+                self.ended(now, id, Reason::Exited, commands)?;
+                // There is nobody left to carry it out.
+                commands.retain(|command| !matches!(command, Command::Retire(whose, _) if *whose == id));
+                if !self.is_gone(id) {
+                    self.enter(id, State::Gone)?;
+                }
+            }
+            Event::Gone(id) => self.enter(id, State::Gone)?,
+            Event::OverflowWanted => self.overflow_wanted += 1,
+            Event::Reconfigured(spec) => self.reconfigure(*spec, commands)?,
+            Event::Drain => {
+                self.drain(|state| state.is_arriving() || state == State::Resetting, commands)?;
+            }
+            Event::DrainNow => self.drain(|state| state != State::Retiring, commands)?,
+        }
+        Ok(())
+    }
+
+    /// Steps on the way up are not errors when the runtime has been retired meanwhile.
+    fn advance(&mut self, id: RuntimeId, to: State) -> Result<(), Illegal> {
+        if self.is_in(id, State::Retiring) { Ok(()) } else { self.enter(id, to) }
+    }
+
+    fn warmed(&mut self, stock: Stock, id: RuntimeId, commands: &mut Vec<Command>) -> Result<(), Illegal> {
+        if self.is_in(id, State::Retiring) {
+            return Ok(());
+        }
+        self.enter(id, State::Circulating)?;
+        self.restart.succeeded();
+        let overflow = self.slot(id).is_some_and(|slot| slot.kind == SlotKind::Overflow);
+        if overflow && stock.waiters == 0 {
+            return self.retire(id, Reason::Overflow, commands);
+        }
+        commands.push(Command::Put(id));
+        if overflow {
+            // One lease and no more. If the waiter is gone by now, it does not lie about either.
+            self.condemn(id, Reason::Overflow, commands);
+        }
+        Ok(())
+    }
+
+    fn launch_failed(
+        &mut self,
+        now: Moment,
+        id: RuntimeId,
+        commands: &mut Vec<Command>,
+    ) -> Result<(), Illegal> {
+        if self.is_in(id, State::Retiring) {
+            return Ok(());
+        }
+        self.retire(id, Reason::LaunchFailed, commands)?;
+        let jitter = self.rng.f64();
+        self.restart.launch_failed(now, jitter);
+        Ok(())
+    }
+
+    fn returned(
+        &mut self,
+        now: Moment,
+        id: RuntimeId,
+        uses: u64,
+        fate: Fate,
+        commands: &mut Vec<Command>,
+    ) -> Result<(), Illegal> {
+        if !self.is_in(id, State::Circulating) {
+            return Ok(());
+        }
+        let used_up = self.spec.max_uses.is_some_and(|max| uses >= max);
+        if fate == Fate::Quarantined {
+            self.retire(id, Reason::Quarantined, commands)
+        } else if let Some(reason) = self.must_go(now, id) {
+            self.retire(id, reason, commands)
+        } else if used_up {
+            self.retire(id, Reason::UsedUp, commands)
+        } else if self.spec.reset == ResetPolicy::None {
+            commands.push(Command::Put(id));
+            Ok(())
+        } else {
+            self.enter(id, State::Resetting)?;
+            commands.push(Command::Reset(id));
+            Ok(())
+        }
+    }
+
+    fn reset_done(&mut self, now: Moment, id: RuntimeId, commands: &mut Vec<Command>) -> Result<(), Illegal> {
+        if !self.is_in(id, State::Resetting) {
+            return Ok(());
+        }
+        match self.must_go(now, id) {
+            Some(reason) => self.retire(id, reason, commands),
+            None => {
+                self.enter(id, State::Circulating)?;
+                commands.push(Command::Put(id));
+                Ok(())
+            }
+        }
+    }
+
+    /// It ended or must be ended whatever state it is in, and that is a failure.
+    fn ended(
+        &mut self,
+        now: Moment,
+        id: RuntimeId,
+        reason: Reason,
+        commands: &mut Vec<Command>,
+    ) -> Result<(), Illegal> {
+        match self.slot(id).map(|slot| slot.state) {
+            None | Some(State::Retiring | State::Gone) => Ok(()),
+            Some(state) if state.is_arriving() => self.launch_failed(now, id, commands),
+            Some(State::Circulating) => {
+                commands.push(Command::Condemn(id, reason));
+                self.fail(now, id, reason, commands)
+            }
+            Some(_) => self.fail(now, id, reason, commands),
+        }
+    }
+
+    fn fail(
+        &mut self,
+        now: Moment,
+        id: RuntimeId,
+        reason: Reason,
+        commands: &mut Vec<Command>,
+    ) -> Result<(), Illegal> {
+        self.retire(id, reason, commands)?;
+        self.restart.failed(now);
+        Ok(())
+    }
+
+    pub(super) fn retire(
+        &mut self,
+        id: RuntimeId,
+        reason: Reason,
+        commands: &mut Vec<Command>,
+    ) -> Result<(), Illegal> {
+        self.enter(id, State::Retiring)?;
+        if let Some(slot) = self.ledger.get_mut(id) {
+            slot.reason = Some(reason);
+        }
+        commands.push(Command::Retire(id, reason));
+        Ok(())
+    }
+
+    /// Moves a runtime on; `expiry` follows.
+    fn enter(&mut self, id: RuntimeId, to: State) -> Result<(), Illegal> {
+        self.ledger.transition(id, to)?;
+        if let Some(slot) = self.ledger.get(id) {
+            if to == State::Circulating {
+                self.expiry.watch(id, slot, self.generation);
+            } else {
+                self.expiry.forget(id, slot);
+            }
+        }
+        Ok(())
+    }
+
+    /// Why a runtime whose ticket is at hand must not go on, if it must not.
+    fn must_go(&self, now: Moment, id: RuntimeId) -> Option<Reason> {
+        let slot = self.slot(id)?;
+        if self.phase != Phase::Serving {
+            Some(Reason::Drained)
+        } else if slot.kind == SlotKind::Overflow {
+            Some(Reason::Overflow)
+        } else if slot.condemned.is_some() {
+            slot.condemned
+        } else if slot.generation != self.generation {
+            Some(Reason::SpecChanged)
+        } else if slot.aged_at.is_some_and(|at| at <= now) {
+            Some(Reason::Aged)
+        } else {
+            self.is_above_max().then_some(Reason::Drained)
+        }
+    }
+
+    fn slot(&self, id: RuntimeId) -> Option<&Slot> {
+        self.ledger.get(id)
+    }
+
+    fn is_gone(&self, id: RuntimeId) -> bool {
+        self.slot(id).is_none() && id.0 < self.next_id
+    }
+
+    pub(super) fn is_in(&self, id: RuntimeId, state: State) -> bool {
+        // A ticket can come back after its runtime is gone; that is the same as after it began to go.
+        match self.slot(id) {
+            Some(slot) => slot.state == state,
+            None => state == State::Retiring && self.is_gone(id),
+        }
+    }
+}

@@ -1,0 +1,100 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+use tokio::sync::watch;
+
+use super::histogram::Histogram;
+use crate::model::{Reason, State};
+
+/// A pool's public figures: written by their one owner each, read by anybody without asking an actor.
+///
+/// The supervisor copies its ledger here after each step; leases count themselves. Single figures are exact;
+/// two read one after the other may be a step apart.
+#[derive(Debug)]
+pub(crate) struct Board {
+    states: [AtomicUsize; State::ALL.len()],
+    retired: [AtomicU64; Reason::ALL.len()],
+    launched: AtomicU64,
+    degraded: AtomicBool,
+    trouble: watch::Sender<Option<Arc<str>>>,
+    pub(crate) leases: AtomicU64,
+    pub(crate) cold: AtomicU64,
+    pub(crate) timeouts: AtomicU64,
+    pub(crate) overloaded: AtomicU64,
+    pub(crate) exhausted: AtomicU64,
+    pub(crate) events_dropped: AtomicU64,
+    pub(crate) wait: Histogram,
+    pub(crate) exec: Histogram,
+    pub(crate) launch: Histogram,
+    pub(crate) reset: Histogram,
+}
+
+impl Default for Board {
+    fn default() -> Self {
+        Self {
+            states: Default::default(),
+            retired: Default::default(),
+            launched: AtomicU64::new(0),
+            degraded: AtomicBool::new(false),
+            trouble: watch::Sender::new(None),
+            leases: AtomicU64::new(0),
+            cold: AtomicU64::new(0),
+            timeouts: AtomicU64::new(0),
+            overloaded: AtomicU64::new(0),
+            exhausted: AtomicU64::new(0),
+            events_dropped: AtomicU64::new(0),
+            wait: Histogram::default(),
+            exec: Histogram::default(),
+            launch: Histogram::default(),
+            reset: Histogram::default(),
+        }
+    }
+}
+
+impl Board {
+    pub(crate) fn set_state(&self, state: State, count: usize) {
+        self.states[state as usize].store(count, Ordering::Relaxed);
+    }
+
+    pub(crate) fn state(&self, state: State) -> usize {
+        self.states[state as usize].load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_retired(&self, reason: Reason, count: u64) {
+        self.retired[reason as usize].store(count, Ordering::Relaxed);
+    }
+
+    pub(crate) fn retired(&self, reason: Reason) -> u64 {
+        self.retired[reason as usize].load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_launched(&self, count: u64) {
+        self.launched.store(count, Ordering::Relaxed);
+    }
+
+    pub(crate) fn launched(&self) -> u64 {
+        self.launched.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_degraded(&self, degraded: bool) {
+        self.degraded.store(degraded, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_degraded(&self) -> bool {
+        self.degraded.load(Ordering::Relaxed)
+    }
+
+    /// The last failure, in words; `None` once a launch has come through again.
+    pub(crate) fn set_trouble(&self, trouble: Option<&str>) {
+        self.trouble.send_replace(trouble.map(Arc::from));
+    }
+
+    pub(crate) fn trouble(&self) -> Option<Arc<str>> {
+        self.trouble.borrow().clone()
+    }
+}
+
+/// Adds one to a counter that only ever grows.
+pub(crate) fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}

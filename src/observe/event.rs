@@ -1,0 +1,130 @@
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use serde::{Serialize, Serializer};
+
+use crate::model::{PoolName, Reason, RuntimeId};
+
+/// Something that happened in a pool.
+#[derive(Clone, Debug, Serialize)]
+pub struct PoolEvent {
+    /// When the supervisor learned of it.
+    pub at: SystemTime,
+    /// Where.
+    pub pool: PoolName,
+    /// What.
+    #[serde(flatten)]
+    pub change: Change,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Change {
+    /// A runtime is being made.
+    Launching {
+        /// Which.
+        runtime: RuntimeId,
+    },
+    /// A runtime became leasable for the first time.
+    Ready {
+        /// Which.
+        runtime: RuntimeId,
+        /// How others know it: `pid 4711`, a container's id.
+        handle: String,
+        /// From launch to leasable.
+        #[serde(serialize_with = "as_ms", rename = "took_ms")]
+        took: Duration,
+    },
+    /// A runtime was cleaned.
+    Reset {
+        /// Which.
+        runtime: RuntimeId,
+        /// How long that took.
+        #[serde(serialize_with = "as_ms", rename = "took_ms")]
+        took: Duration,
+    },
+    /// A runtime could not be made.
+    LaunchFailed {
+        /// Which.
+        runtime: RuntimeId,
+        /// Why, with all causes.
+        cause: String,
+    },
+    /// A runtime could not be cleaned.
+    ResetFailed {
+        /// Which.
+        runtime: RuntimeId,
+        /// Why, with all causes.
+        cause: String,
+    },
+    /// A runtime ended by itself, or was ended from outside.
+    Exited {
+        /// Which.
+        runtime: RuntimeId,
+        /// How.
+        cause: String,
+    },
+    /// A runtime is being destroyed.
+    Retiring {
+        /// Which.
+        runtime: RuntimeId,
+        /// Why.
+        reason: Reason,
+    },
+    /// A runtime is destroyed; nothing of it is left.
+    Gone {
+        /// Which.
+        runtime: RuntimeId,
+    },
+    /// A runtime could not be destroyed. It is tried again.
+    Survived {
+        /// Which.
+        runtime: RuntimeId,
+        /// Why.
+        cause: String,
+    },
+    /// Launches fail so that the pool cannot keep its promise. Healthy runtimes still serve.
+    Degraded {
+        /// The last failure.
+        cause: String,
+    },
+    /// No longer degraded.
+    Healed,
+    /// All runtimes are gone after a drain.
+    Drained,
+}
+
+impl fmt::Display for PoolEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.pool, self.change)
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Launching { runtime } => write!(f, "{runtime} launching"),
+            Self::Ready { runtime, handle, took } => {
+                write!(f, "{runtime} ready after {:.1} ms ({handle})", took.as_secs_f64() * 1e3)
+            }
+            Self::Reset { runtime, took } => {
+                write!(f, "{runtime} reset in {:.1} ms", took.as_secs_f64() * 1e3)
+            }
+            Self::LaunchFailed { runtime, cause } => write!(f, "{runtime} launch failed: {cause}"),
+            Self::ResetFailed { runtime, cause } => write!(f, "{runtime} reset failed: {cause}"),
+            Self::Exited { runtime, cause } => write!(f, "{runtime} exited: {cause}"),
+            Self::Retiring { runtime, reason } => write!(f, "{runtime} retiring: {reason}"),
+            Self::Gone { runtime } => write!(f, "{runtime} gone"),
+            Self::Survived { runtime, cause } => write!(f, "{runtime} survived its destruction: {cause}"),
+            Self::Degraded { cause } => write!(f, "degraded: {cause}"),
+            Self::Healed => f.write_str("healed"),
+            Self::Drained => f.write_str("drained"),
+        }
+    }
+}
+
+fn as_ms<S: Serializer>(took: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(took.as_secs_f64() * 1e3)
+}

@@ -1,0 +1,13 @@
+//! What can be seen of a pool from outside: counts, histograms, events, and their Prometheus text.
+
+mod board;
+mod event;
+mod histogram;
+mod prometheus;
+mod status;
+
+pub(crate) use board::{Board, count};
+pub use event::{Change, PoolEvent};
+pub use histogram::{Histogram, Summary};
+pub use prometheus::render;
+pub use status::{RuntimeStatus, Snapshot, Status};

@@ -1,0 +1,67 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use slog::{Discard, Logger, o};
+
+use super::{Error, Ostler};
+use crate::actor::Placement;
+use crate::backend::Backend;
+use crate::config::Config;
+use crate::model::PoolName;
+
+/// How an [`Ostler`] starts, where the configuration does not say.
+#[derive(Debug)]
+#[must_use = "nothing starts before `start`"]
+pub struct Builder {
+    pub(super) config: Config,
+    pub(super) log: Logger,
+    pub(super) backends: BTreeMap<PoolName, Arc<dyn Backend>>,
+    pub(super) placement: Placement,
+    pub(super) seed: Option<u64>,
+}
+
+impl Builder {
+    pub(super) fn new(config: Config) -> Self {
+        Self {
+            config,
+            log: Logger::root(Discard, o!()),
+            backends: BTreeMap::new(),
+            placement: Placement::default(),
+            seed: None,
+        }
+    }
+
+    /// Logs go here. Default: nowhere.
+    pub fn logger(mut self, log: Logger) -> Self {
+        self.log = log;
+        self
+    }
+
+    /// What makes the runtimes of one pool, in place of what its configuration names. A pool whose backend is
+    /// `custom` must have one.
+    pub fn backend(mut self, pool: &str, backend: Arc<dyn Backend>) -> Self {
+        self.backends.insert(PoolName::new(pool), backend);
+        self
+    }
+
+    /// Runs the actors on the caller's `tokio::task::LocalSet` instead of two threads of their own. For tests that
+    /// stop or steer tokio's clock; with the fake backend every run with the same seed is then the same.
+    pub fn on_this_thread(mut self) -> Self {
+        self.placement = Placement::Here;
+        self
+    }
+
+    /// Seeds every random choice ostler makes: jitter, and nothing else. Default: random.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Starts it.
+    ///
+    /// # Errors
+    /// As [`Ostler::start`].
+    pub async fn start(self) -> Result<Ostler, Error> {
+        Ostler::start_with(self).await
+    }
+}

@@ -1,0 +1,20 @@
+//! The public face: start an [`Ostler`], take a [`Pool`] from it, a [`Lease`] from that.
+
+pub mod blocking;
+mod builder;
+mod error;
+mod events;
+mod handle;
+mod lease;
+mod ostler;
+mod request;
+mod template;
+mod timer;
+
+pub use builder::Builder;
+pub use error::{Error, ErrorKind, Phase};
+pub use events::{BlockingEvents, Events};
+pub use handle::Pool;
+pub use lease::Lease;
+pub use ostler::{Ostler, Reloaded};
+pub use request::LeaseRequest;

@@ -1,0 +1,340 @@
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use slog::{Logger, info, o, warn};
+use tokio::sync::oneshot;
+
+use super::builder::Builder;
+use super::timer::within;
+use super::{BlockingEvents, Error, ErrorKind, Events, Pool, template};
+use crate::actor::{Drain, DrainNow, MadeBy, OpenPool, Reconfigure, Tree};
+use crate::backend::{self, Backend};
+use crate::config::Config;
+use crate::model::{BackendSpec, PoolName, PoolSpec, State};
+use crate::observe::render;
+
+/// How long runtimes may take to go after they were told to go at once.
+const LAST_CALL: Duration = Duration::from_millis(1500);
+
+/// Keeps the pools of a configuration. The first thing an application makes, and the last it ends.
+///
+/// Runs on two threads of its own; its handles work from any async runtime, and from none through
+/// [`blocking`](super::blocking). Dropped without [`shutdown`](Self::shutdown), it ends everything in the background.
+pub struct Ostler {
+    /// `None` once it has been shut down.
+    tree: Option<Tree>,
+    config: Config,
+    pools: BTreeMap<PoolName, Running>,
+    log: Logger,
+}
+
+struct Running {
+    pool: Pool,
+    backend: Arc<dyn Backend>,
+}
+
+/// What a [`reload`](Ostler::reload) changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reloaded {
+    /// Pools that are new.
+    pub added: Vec<PoolName>,
+    /// Pools whose size or timing changed.
+    pub adjusted: Vec<PoolName>,
+    /// Pools whose runtimes are being replaced, one after the other.
+    pub rolled: Vec<PoolName>,
+    /// Pools that are draining.
+    pub removed: Vec<PoolName>,
+}
+
+impl Ostler {
+    /// Starts the pools of a configuration, silently and with its own backends. Returns when every backend has
+    /// been found fit to make runtimes and the first launches are under way; see [`Pool::ready`].
+    ///
+    /// Cancel-safe: dropped, it ends what it has started.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Start`] when a backend can't make runtimes (under `isolation = "strict"`, say), a template can't
+    /// be read, another ostler holds the instance's name, or the system gives no thread. Nothing is left running
+    /// then.
+    pub async fn start(config: Config) -> Result<Self, Error> {
+        Self::builder(config).start().await
+    }
+
+    /// Starts the pools of a configuration with a logger, backends or a seed of one's own.
+    pub fn builder(config: Config) -> Builder {
+        Builder::new(config)
+    }
+
+    pub(super) async fn start_with(builder: Builder) -> Result<Self, Error> {
+        let Builder { config, log, backends, placement, seed } = builder;
+        let seed = seed.unwrap_or_else(|| fastrand::u64(..));
+        let tree = Tree::start(placement, seed, log.new(o!("instance" => config.instance.clone())))
+            .await
+            .map_err(|error| Error::new("start", ErrorKind::Start(Box::new(error))))?;
+        let mut ostler = Self { tree: Some(tree), config: config.clone(), pools: BTreeMap::new(), log };
+        for (name, spec) in &config.pools {
+            let own = backends.get(name).cloned();
+            if let Err(error) = ostler.open(name, spec, own).await {
+                let error = error.in_pool(name);
+                if let Err(also) = ostler.shutdown_within(Duration::ZERO).await {
+                    return Err(also);
+                }
+                return Err(error);
+            }
+        }
+        Ok(ostler)
+    }
+
+    /// A pool by its name in the configuration.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NoSuchPool`].
+    pub fn pool(&self, name: &str) -> Result<Pool, Error> {
+        self.pools
+            .get(name)
+            .map(|running| running.pool.clone())
+            .ok_or_else(|| Error::new("pool", ErrorKind::NoSuchPool).in_pool(&PoolName::new(name)))
+    }
+
+    /// All pools, by name.
+    pub fn pools(&self) -> impl Iterator<Item = &Pool> {
+        self.pools.values().map(|running| &running.pool)
+    }
+
+    /// What happens in all pools from now on, at most `capacity` events behind.
+    #[must_use]
+    pub fn events(&self, capacity: usize) -> Events {
+        let (events, subscriber) = Events::new(capacity);
+        if let Some(tree) = &self.tree {
+            tree.subscribe(subscriber);
+        }
+        events
+    }
+
+    /// As [`events`](Self::events), for a plain thread.
+    #[must_use]
+    pub fn blocking_events(&self, capacity: usize) -> BlockingEvents {
+        let (events, subscriber) = BlockingEvents::new(capacity);
+        if let Some(tree) = &self.tree {
+            tree.subscribe(subscriber);
+        }
+        events
+    }
+
+    /// The figures of all pools in Prometheus' text format.
+    #[must_use]
+    pub fn metrics(&self) -> String {
+        let figures: Vec<_> = self.pools().map(Pool::status).collect();
+        render(&figures)
+    }
+
+    /// Takes up a new configuration without dropping a lease: new pools start, pools that are gone drain in the
+    /// background, sizes and timings change at once, and where the runtimes themselves would be made differently
+    /// they are replaced one by one as they come free.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start). Pools that were already changed stay changed.
+    pub async fn reload(&mut self, config: Config) -> Result<Reloaded, Error> {
+        let mut reloaded = Reloaded::default();
+        let gone: Vec<_> =
+            self.pools.keys().filter(|name| !config.pools.contains_key(*name)).cloned().collect();
+        for (name, spec) in &config.pools {
+            match self.config.pools.get(name) {
+                None => {
+                    self.open(name, spec, None).await.map_err(|error| error.in_pool(name))?;
+                    reloaded.added.push(name.clone());
+                }
+                Some(old) if old == spec => {}
+                Some(old) => {
+                    let rolls = !spec.makes_the_same_as(old);
+                    self.change(name, spec, rolls).await?;
+                    if rolls { &mut reloaded.rolled } else { &mut reloaded.adjusted }.push(name.clone());
+                }
+            }
+        }
+        for name in gone {
+            if let Some(running) = self.pools.remove(&name) {
+                self.close_when_drained(name.clone(), running);
+                reloaded.removed.push(name);
+            }
+        }
+        info!(self.log, "reloaded"; "added" => reloaded.added.len(), "adjusted" => reloaded.adjusted.len(),
+            "rolled" => reloaded.rolled.len(), "removed" => reloaded.removed.len());
+        self.config = config;
+        Ok(reloaded)
+    }
+
+    /// Ends everything: waiters fail, leases may finish for as long as the configuration's `shutdown_grace`, then
+    /// every runtime goes. Takes at most that and two seconds.
+    ///
+    /// Cancel-safe: dropped, everything ends at once in the background.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Survivors`] with the names of runtimes that could not be ended.
+    pub async fn shutdown(self) -> Result<(), Error> {
+        let grace = self.config.shutdown_grace;
+        self.shutdown_within(grace).await
+    }
+
+    /// As [`shutdown`](Self::shutdown) with a grace of one's own; zero ends leased runtimes at once.
+    ///
+    /// # Errors
+    /// As [`shutdown`](Self::shutdown).
+    pub async fn shutdown_within(mut self, grace: Duration) -> Result<(), Error> {
+        let Some(tree) = self.tree.take() else { return Ok(()) };
+        end(tree, std::mem::take(&mut self.pools), grace, self.log.clone()).await
+    }
+
+    async fn open(
+        &mut self,
+        name: &PoolName,
+        spec: &PoolSpec,
+        own: Option<Arc<dyn Backend>>,
+    ) -> Result<(), Error> {
+        let closed = || Error::new("start", ErrorKind::Closed);
+        let made_by = self.made_by(name, spec, own).await?;
+        let Some(tree) = &self.tree else { return Err(closed()) };
+        let (answer, opened) = oneshot::channel();
+        let backend = Arc::clone(&made_by.backend);
+        let supervisor = tree.supervisor.clone();
+        supervisor.do_send(OpenPool { name: name.clone(), spec: spec.clone(), made_by, answer });
+        let shared = opened.await.map_err(|_| closed())?;
+        self.pools.insert(name.clone(), Running { pool: Pool { shared, supervisor }, backend });
+        Ok(())
+    }
+
+    async fn change(&mut self, name: &PoolName, spec: &PoolSpec, rolls: bool) -> Result<(), Error> {
+        let made_by = match self.pools.get(name) {
+            // A backend handed in by the application makes the new runtimes too.
+            Some(running) if rolls && spec.backend == BackendSpec::Custom => {
+                Some(self.made_by(name, spec, Some(Arc::clone(&running.backend))).await?)
+            }
+            _ if rolls => Some(self.made_by(name, spec, None).await?),
+            _ => None,
+        };
+        if let Some(running) = self.pools.get_mut(name) {
+            if let Some(made_by) = &made_by {
+                running.backend = Arc::clone(&made_by.backend);
+            }
+            let message = Reconfigure { pool: name.clone(), spec: spec.clone(), made_by };
+            running.pool.supervisor.do_send(message);
+        }
+        Ok(())
+    }
+
+    /// A backend found fit to make runtimes, and what it lays out in them.
+    async fn made_by(
+        &self,
+        name: &PoolName,
+        spec: &PoolSpec,
+        own: Option<Arc<dyn Backend>>,
+    ) -> Result<MadeBy, Error> {
+        let log = self.log.new(o!("pool" => name.to_string()));
+        let backend = match own {
+            Some(backend) => backend,
+            None => backend::build(&self.config, spec, &log).map_err(Error::from_backend)?,
+        };
+        let Some(tree) = &self.tree else { return Err(Error::new("start", ErrorKind::Closed)) };
+        let lost = |error: tokio::task::JoinError| Error::new("start", ErrorKind::Start(Box::new(error)));
+        tree.runtime.spawn(backend.prepare()).await.map_err(lost)?.map_err(Error::from_backend)?;
+        let template = match spec.template.clone() {
+            None => None,
+            Some(directory) => {
+                let pack = move || template::pack(&directory);
+                Some(tree.runtime.spawn_blocking(pack).await.map_err(lost)??)
+            }
+        };
+        Ok(MadeBy { backend, template })
+    }
+
+    fn close_when_drained(&self, name: PoolName, running: Running) {
+        let Some(tree) = &self.tree else { return };
+        let log = self.log.clone();
+        let (finished, done) = oneshot::channel();
+        running.pool.supervisor.do_send(Drain { pool: name.clone(), finished });
+        tree.runtime.spawn(async move {
+            // An error is a shutdown, which closes what is left.
+            drop(done.await);
+            if let Err(error) = running.backend.close().await {
+                warn!(log, "backend did not close"; "pool" => %name, "cause" => %error);
+            }
+        });
+    }
+}
+
+impl Drop for Ostler {
+    fn drop(&mut self) {
+        let Some(tree) = self.tree.take() else { return };
+        let (pools, log) = (std::mem::take(&mut self.pools), self.log.clone());
+        let runtime = tree.runtime.clone();
+        runtime.spawn(async move {
+            if let Err(error) = end(tree, pools, Duration::ZERO, log.clone()).await {
+                warn!(log, "dropped without shutdown"; "cause" => %error);
+            }
+        });
+    }
+}
+
+impl fmt::Debug for Ostler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ostler").field("pools", &self.pools.keys()).finish_non_exhaustive()
+    }
+}
+
+/// Drains all pools for as long as `grace`, then ends what is left, then the actors.
+async fn end(
+    tree: Tree,
+    pools: BTreeMap<PoolName, Running>,
+    grace: Duration,
+    log: Logger,
+) -> Result<(), Error> {
+    info!(log, "shutting down"; "grace" => ?grace);
+    let mut drains: Vec<_> = pools
+        .keys()
+        .map(|name| {
+            let (finished, done) = oneshot::channel();
+            tree.supervisor.do_send(Drain { pool: name.clone(), finished });
+            done
+        })
+        .collect();
+    within(&tree.runtime, grace, all(&mut drains)).await;
+    for name in pools.keys() {
+        tree.supervisor.do_send(DrainNow { pool: name.clone() });
+    }
+    within(&tree.runtime, LAST_CALL, all(&mut drains)).await;
+    let survivors = survivors(&pools).await;
+    for (name, running) in &pools {
+        if let Some(Err(error)) = within(&tree.runtime, LAST_CALL, running.backend.close()).await {
+            warn!(log, "backend did not close"; "pool" => %name, "cause" => %error);
+        }
+    }
+    tree.stop().await;
+    if survivors.is_empty() { Ok(()) } else { Err(Error::new("shutdown", ErrorKind::Survivors(survivors))) }
+}
+
+/// Ready when every pool has drained, or can't any more.
+async fn all(drains: &mut Vec<oneshot::Receiver<()>>) {
+    while let Some(drain) = drains.last_mut() {
+        drop(drain.await);
+        drains.pop();
+    }
+}
+
+/// Runtimes that are not gone, as `pool/runtime (handle)`.
+async fn survivors(pools: &BTreeMap<PoolName, Running>) -> Vec<String> {
+    let mut names = Vec::new();
+    for (name, running) in pools {
+        let status = running.pool.status();
+        if status.states.iter().all(|(state, count)| *state == State::Gone || *count == 0) {
+            continue;
+        }
+        if let Ok(snapshot) = running.pool.snapshot().await {
+            names.extend(
+                snapshot.runtimes.iter().map(|runtime| format!("{name}/{} ({})", runtime.id, runtime.handle)),
+            );
+        }
+    }
+    names
+}

@@ -1,0 +1,117 @@
+use std::time::Duration;
+
+use ostler::decide::{Event, Fate};
+use ostler::model::{PoolSpec, ResetPolicy, RestartSpec, RuntimeId};
+
+use super::{Plan, World};
+
+/// What a random history is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mix {
+    /// Leases, faults, resizes, spec changes.
+    Everything,
+    /// Leases and faults; the settings stay.
+    Faults,
+}
+
+/// Settings small enough that every bound is met often, from one word.
+pub(crate) fn random_spec(word: u64) -> PoolSpec {
+    let mut rng = fastrand::Rng::with_seed(word);
+    let max = rng.usize(1..=6);
+    PoolSpec {
+        min: rng.usize(0..=max),
+        max,
+        overflow: rng.usize(0..=2),
+        launch_parallelism: rng.usize(1..=4),
+        launch_timeout: Duration::from_secs(2),
+        max_uses: rng.bool().then(|| rng.u64(1..=4)),
+        max_lifetime: (rng.u8(0..3) == 0).then(|| Duration::from_secs(rng.u64(1..20))),
+        idle_timeout: rng.bool().then(|| Duration::from_secs(rng.u64(1..5))),
+        reset: if rng.bool() { ResetPolicy::Wipe } else { ResetPolicy::None },
+        restart: RestartSpec {
+            intensity: rng.u32(1..=5),
+            window: Duration::from_millis(rng.u64(200..5000)),
+            backoff: Duration::from_millis(rng.u64(10..200)),
+            backoff_cap: Duration::from_millis(rng.u64(200..1500)),
+        },
+        ..PoolSpec::default()
+    }
+}
+
+impl World {
+    /// A random history, then peace, and the checks of what must hold then.
+    pub(crate) fn live_through(seed: u64, words: &[u32], mix: Mix) -> Self {
+        let mut world = Self::new(random_spec(seed), Plan::CALM, seed);
+        for word in words {
+            world.act(*word, mix);
+        }
+        world.calm();
+        world.check_rest();
+        world.check_heals();
+        world.check_idle();
+        world.check_drain();
+        world
+    }
+
+    /// One stimulus, decoded from a word; zero is the dullest, so that failures shrink towards it.
+    pub(crate) fn act(&mut self, word: u32, mix: Mix) {
+        let arg = (word >> 8) as usize;
+        match word % 64 {
+            0..=11 => self.pass(Duration::from_millis(arg as u64 % 64)),
+            12..=13 => self.pass(Duration::from_millis(arg as u64 % 2048)),
+            14..=24 => {
+                for _ in 0..arg % 6 {
+                    self.deliver_next();
+                }
+            }
+            25 => self.deliver_all(),
+            26..=34 => self.lease(),
+            35..=36 => self.lease_with_overflow(),
+            37..=46 => self.release(arg, Fate::Used),
+            47 => self.release(arg, Fate::Quarantined),
+            48..=50 => self.give_up(),
+            51 => self.queue_tick(),
+            52..=53 => self.harm(arg, Event::Exited),
+            54 => self.harm(arg, Event::Unhealthy),
+            55 => {
+                if let Some(id) = self.some_runtime(arg) {
+                    self.crash(id);
+                }
+            }
+            56 => self.plan.launch_faults = [0, 0, 20, 100][arg % 4],
+            57 => self.plan.launch_hangs = [0, 0, 0, 10][arg % 4],
+            58 => self.plan.reset_faults = [0, 0, 10, 50][arg % 4],
+            59 => self.plan.retire = Duration::from_millis([0, 20, 20, 2000][arg % 4]),
+            60 => self.plan.launch = Duration::from_millis([0, 5, 50, 500][arg % 4]),
+            _ if mix == Mix::Faults => {}
+            61 => self.resize(arg),
+            62 if arg % 2 == 0 => self.reconfigure(|spec| {
+                spec.env.insert("version".to_owned(), arg.to_string());
+            }),
+            62 => self.reconfigure(|spec| spec.max_uses = Some(arg as u64 % 4 + 1)),
+            _ => self.lease(),
+        }
+    }
+
+    fn resize(&mut self, arg: usize) {
+        self.reconfigure(|spec| {
+            spec.max = arg % 6 + 1;
+            spec.min = (arg / 6) % (spec.max + 1);
+            spec.overflow = (arg / 42) % 3;
+        });
+    }
+
+    fn harm(&mut self, arg: usize, what: fn(RuntimeId) -> Event) {
+        if let Some(id) = self.some_runtime(arg) {
+            self.queue(what(id));
+        }
+    }
+
+    fn some_runtime(&self, nth: usize) -> Option<RuntimeId> {
+        self.runtimes
+            .iter()
+            .filter(|(_, runtime)| !runtime.crashed)
+            .nth(nth % self.runtimes.len().max(1))
+            .map(|(id, _)| *id)
+    }
+}

@@ -1,0 +1,250 @@
+//! P1 and P2: whatever happens, a pool holds no more runtimes than it may, loses none, launches none that
+//! nobody asked for, and comes to rest with what it promises.
+
+mod decide_world;
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use decide_world::{Mix, Plan, World, plain};
+use ostler::decide::{Command, Decider, Event, Fate, Moment, SlotKind, Stock};
+use ostler::model::{PoolSpec, Reason, ResetPolicy, RuntimeId, State};
+use proptest::collection::vec;
+use proptest::prelude::any;
+use proptest::test_runner::{Config, TestRunner};
+
+const EVENTS: u64 = 1_000_000;
+
+#[test]
+fn a_million_random_events() {
+    let events = Cell::new(0);
+    let config = Config { cases: 700, failure_persistence: None, max_shrink_iters: 500, ..Config::default() };
+    let history = (any::<u64>(), vec(any::<u32>(), 1..=6000));
+    TestRunner::new(config)
+        .run(&history, |(seed, words)| {
+            let world = World::live_through(seed, &words, Mix::Everything);
+            events.set(events.get() + world.events);
+            Ok(())
+        })
+        .unwrap_or_else(|failure| panic!("{failure}"));
+    println!("{} events", events.get());
+    assert!(events.get() >= EVENTS, "only {} events", events.get());
+}
+
+/// Creates equal the target: the ticket put in this very step is stock too.
+#[test]
+fn a_pool_at_rest_makes_min_and_no_more() {
+    for min in 1..5 {
+        let mut world = World::new(plain(min, 8), Plan::CALM, 1);
+        world.run(Duration::from_secs(60));
+        assert_eq!((world.launches(), world.handoff.ready.len()), (min, min));
+    }
+}
+
+/// Fission, agent-sandbox #1215, Daytona #3288: over-creation under bursts, refill herds.
+#[test]
+fn a_burst_makes_one_runtime_for_each_waiter_at_most() {
+    let mut world = World::new(plain(2, 100), Plan::CALM, 2);
+    world.run(Duration::from_secs(5));
+    for _ in 0..12 {
+        world.lease();
+        world.queue_tick();
+        world.queue_tick();
+    }
+    world.run(Duration::from_secs(5));
+    assert_eq!(world.handoff.leased.len(), 12);
+    assert_eq!(world.launches(), 14, "two at first, ten for the waiters, two ready again");
+    world.release_all();
+    for _ in 0..12 {
+        world.lease();
+    }
+    world.release_all();
+    assert_eq!(world.launches(), 14, "what is being reset comes back");
+}
+
+#[test]
+fn a_pool_shrinks_to_its_new_max_and_not_below() {
+    for reset in [ResetPolicy::Wipe, ResetPolicy::None] {
+        for leased in 0..=8 {
+            let slow = Plan { retire: Duration::from_secs(5), ..Plan::CALM };
+            let mut world = World::new(PoolSpec { reset, ..plain(8, 8) }, slow, 3);
+            world.run(Duration::from_secs(5));
+            for _ in 0..leased {
+                world.lease();
+            }
+            world.reconfigure(|spec| (spec.min, spec.max) = (3, 3));
+            for _ in 0..20 {
+                // The queue is long when the change comes.
+                world.queue_tick();
+            }
+            while !world.handoff.leased.is_empty() {
+                world.release(0, Fate::Used);
+            }
+            world.run(Duration::from_secs(60));
+            assert_eq!(world.launches(), 8, "{leased} leased");
+            assert_eq!(world.retired(Reason::Drained), 5, "{leased} leased");
+            assert_eq!(world.handoff.ready.len(), 3);
+        }
+    }
+}
+
+/// Those that nobody can lease yet are what is least missed.
+#[test]
+fn a_shrinking_pool_gives_up_arriving_runtimes_before_ready_ones() {
+    let spec = PoolSpec { launch_parallelism: 8, ..plain(2, 8) };
+    let mut world = World::new(spec, Plan::CALM, 4);
+    world.run(Duration::from_secs(5));
+    world.reconfigure(|spec| spec.min = 8);
+    world.deliver_all();
+    assert_eq!(world.decider.ledger().arriving(SlotKind::Pooled), 6);
+    world.reconfigure(|spec| (spec.min, spec.max) = (2, 2));
+    world.deliver_all();
+    assert_eq!(world.decider.ledger().arriving(SlotKind::Pooled), 0);
+    assert_eq!(world.handoff.ready.len(), 2);
+}
+
+/// llm-sandbox 0.3.46: its TEMPORARY overflow stays in the pool.
+#[test]
+fn an_overflow_runtime_serves_one_lease_and_goes() {
+    for reset in [ResetPolicy::Wipe, ResetPolicy::None] {
+        let mut world = World::new(PoolSpec { overflow: 2, reset, ..plain(1, 1) }, Plan::CALM, 5);
+        world.run(Duration::from_secs(5));
+        world.lease();
+        for _ in 0..3 {
+            world.lease_with_overflow();
+        }
+        world.run(Duration::from_secs(5));
+        let waiting = world.handoff.waiters;
+        assert_eq!((world.decider.ledger().total(SlotKind::Overflow), waiting), (2, 1), "two beyond max");
+        world.release_all();
+        assert_eq!(world.decider.ledger().total(SlotKind::Overflow), 0);
+        assert_eq!(world.retired(Reason::Overflow), 2);
+        assert_eq!(world.handoff.ready.len(), 1);
+    }
+}
+
+#[test]
+fn an_overflow_runtime_whose_waiter_left_is_not_kept() {
+    for leaves_at in 0..200 {
+        let mut world = World::new(PoolSpec { overflow: 1, ..plain(1, 1) }, Plan::CALM, 6);
+        world.run(Duration::from_secs(5));
+        world.lease();
+        world.lease_with_overflow();
+        world.run(Duration::from_millis(leaves_at));
+        world.give_up();
+        world.run(Duration::from_secs(5));
+        let leased = world.handoff.leased.len();
+        assert_eq!(world.decider.ledger().total(SlotKind::Overflow), leased - 1);
+        assert_eq!(world.handoff.ready.len(), 0);
+    }
+}
+
+/// llm-sandbox 0.3.46: a waiter times out though there was capacity. The idle runtime is already out of the
+/// ready ones when the demand comes back; it serves instead of being destroyed.
+#[test]
+fn a_withdrawn_runtime_goes_to_the_waiter_that_came_meanwhile() {
+    let mut decider = Decider::new(plain(0, 1), Moment::ZERO, 7);
+    let id = warm_up(&mut decider);
+    let stock = Stock { ready: 0, waiters: 1 };
+    let commands = decider.step(Moment::ZERO, stock, Event::Withdrawn { id, reason: Reason::Idle }).unwrap();
+    assert_eq!(commands, [Command::Put(id)]);
+}
+
+#[test]
+fn a_drained_pool_destroys_at_once_what_nobody_holds() {
+    let slow = Plan { launch: Duration::from_secs(60), reset: Duration::from_secs(60), ..Plan::CALM };
+    let mut world = World::new(plain(2, 4), Plan::CALM, 8);
+    world.run(Duration::from_secs(5));
+    world.plan = slow;
+    for _ in 0..3 {
+        world.lease();
+    }
+    world.deliver_all();
+    world.release(0, Fate::Used);
+    world.deliver_all();
+    let ledger = world.decider.ledger();
+    assert_eq!((ledger.count(State::Resetting), ledger.count(State::Launching)), (1, 2));
+    world.queue(Event::Drain);
+    world.run(Duration::from_secs(1));
+    assert_eq!((world.runtimes.len(), world.finished), (1, 0), "the leased one");
+    world.release_all();
+    assert_eq!(world.finished, 1);
+}
+
+/// An actor's last words and the news of its death come from two sides.
+#[test]
+fn news_of_a_runtime_that_is_gone_changes_nothing() {
+    let mut decider = Decider::new(plain(0, 1), Moment::ZERO, 9);
+    let id = warm_up(&mut decider);
+    for event in [Event::Exited(id), Event::Gone(id)] {
+        decider.step(Moment::ZERO, Stock::default(), event).unwrap();
+    }
+    let before = format!("{decider:?}");
+    let (uses, fate, reason) = (1, Fate::Used, Reason::Idle);
+    for event in [
+        Event::Launched(id),
+        Event::Booted(id),
+        Event::Warmed(id),
+        Event::LaunchFailed(id),
+        Event::Returned { id, uses, fate },
+        Event::Withdrawn { id, reason },
+        Event::ResetDone(id),
+        Event::ResetFailed(id),
+        Event::Exited(id),
+        Event::Unhealthy(id),
+        Event::Crashed(id),
+    ] {
+        assert_eq!(decider.step(Moment::ZERO, Stock::default(), event.clone()), Ok(vec![]), "{event:?}");
+        assert_eq!(format!("{decider:?}"), before, "{event:?}");
+    }
+}
+
+#[test]
+fn an_illegal_event_is_refused_and_changes_nothing() {
+    let mut decider = Decider::new(plain(0, 1), Moment::ZERO, 10);
+    let id = warm_up(&mut decider);
+    let before = format!("{decider:?}");
+    let unknown = RuntimeId(99);
+    for event in [
+        Event::Launched(id),
+        Event::Booted(id),
+        Event::Warmed(id),
+        Event::Gone(id),
+        Event::Launched(unknown),
+        Event::Warmed(unknown),
+        Event::LaunchFailed(unknown),
+        Event::Crashed(unknown),
+        Event::Gone(unknown),
+    ] {
+        let refused = decider.step(Moment::ZERO, Stock::default(), event.clone());
+        assert!(refused.is_err(), "{event:?}: {refused:?}");
+        assert_eq!(format!("{decider:?}"), before, "{event:?}");
+    }
+}
+
+/// The longest durations a config could hold overflow nothing.
+#[test]
+fn endless_durations_are_endless() {
+    let mut spec = PoolSpec { max_lifetime: Some(Duration::MAX), ..plain(1, 1) };
+    spec.restart.window = Duration::MAX;
+    spec.restart.backoff = Duration::MAX;
+    spec.restart.backoff_cap = Duration::MAX;
+    spec.restart.intensity = 1;
+    let mut decider = Decider::new(spec, Moment::ZERO, 11);
+    let now = Duration::from_secs(1);
+    decider.step(now, Stock::default(), Event::Tick { lowest: 0 }).unwrap();
+    for event in [Event::LaunchFailed(RuntimeId(1)), Event::Gone(RuntimeId(1)), Event::Tick { lowest: 0 }] {
+        decider.step(now, Stock::default(), event).unwrap();
+    }
+    assert_eq!(decider.ledger().launched(), 1);
+}
+
+/// The first runtime, made for a waiter, as a ready one.
+fn warm_up(decider: &mut Decider) -> RuntimeId {
+    let id = RuntimeId(1);
+    let stock = Stock { ready: 0, waiters: 1 };
+    for event in [Event::Tick { lowest: 0 }, Event::Launched(id), Event::Booted(id), Event::Warmed(id)] {
+        decider.step(Moment::ZERO, stock, event).unwrap();
+    }
+    id
+}

@@ -1,0 +1,250 @@
+//! P7: restart intensity is exact. No window holds more launches caused by failure than it may; launches that
+//! fail go one at a time, with pauses that double; the pool says that it is degraded, and heals.
+
+#[expect(dead_code, reason = "each promise needs its part of the world")]
+mod decide_world;
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use decide_world::{Mix, Note, Plan, World, plain};
+use ostler::decide::{Event, Moment};
+use ostler::model::{PoolSpec, RestartSpec, RuntimeId};
+use proptest::collection::vec;
+use proptest::prelude::any;
+use proptest::test_runner::{Config, TestRunner};
+
+const WINDOW: Duration = Duration::from_secs(60);
+
+/// The launches that a failure caused: those that found a failure of the last window which no launch had
+/// followed yet.
+fn caused(notes: &[(Moment, Note)], window: Duration) -> Vec<Moment> {
+    let mut open: Vec<Moment> = Vec::new();
+    let mut caused = Vec::new();
+    for (now, note) in notes {
+        match note {
+            Note::Failure(_) => open.push(*now),
+            Note::Launch(_) => {
+                open.retain(|failure| *now < *failure + window);
+                if !open.is_empty() {
+                    open.remove(0);
+                    caused.push(*now);
+                }
+            }
+            _ => {}
+        }
+    }
+    caused
+}
+
+/// The fullest of all windows, each taken by itself.
+fn fullest(launches: &[Moment], window: Duration) -> usize {
+    let in_window = |end: &Moment| launches.iter().filter(|at| *at <= end && *end < **at + window).count();
+    launches.iter().map(in_window).max().unwrap_or(0)
+}
+
+fn pool(min: usize, max: usize, intensity: u32) -> PoolSpec {
+    let restart = RestartSpec { intensity, window: WINDOW, ..RestartSpec::default() };
+    PoolSpec { restart, ..plain(min, max) }
+}
+
+fn times(world: &World, wanted: impl Fn(&Note) -> bool) -> Vec<Moment> {
+    world.notes.iter().filter(|(_, note)| wanted(note)).map(|(at, _)| *at).collect()
+}
+
+fn launches(world: &World) -> Vec<Moment> {
+    times(world, |note| matches!(note, Note::Launch(_)))
+}
+
+fn kill(world: &mut World, victims: usize) {
+    let ids: Vec<RuntimeId> = world.runtimes.keys().copied().take(victims).collect();
+    for id in ids {
+        world.queue(Event::Exited(id));
+    }
+    world.deliver_all();
+}
+
+/// Kameo gives up at the fourth crash though no window held more than two; Pekko lets 2N − 1 through.
+#[test]
+fn no_window_of_any_random_history_holds_more_than_it_may() {
+    let (full, events) = (Cell::new(0), Cell::new(0));
+    let config = Config { cases: 250, failure_persistence: None, max_shrink_iters: 500, ..Config::default() };
+    TestRunner::new(config)
+        .run(&(any::<u64>(), vec(any::<u32>(), 1..=3000)), |(seed, words)| {
+            let world = World::live_through(seed, &words, Mix::Faults);
+            let restart = world.decider.spec().restart;
+            let caused = caused(&world.notes, restart.window);
+            let fullest = fullest(&caused, restart.window);
+            assert!(fullest <= restart.intensity as usize, "{fullest} of {restart:?}");
+            full.set(full.get() + usize::from(fullest == restart.intensity as usize));
+            events.set(events.get() + world.events);
+            Ok(())
+        })
+        .unwrap_or_else(|failure| panic!("{failure}"));
+    println!("{} events; in {} histories some window was full", events.get(), full.get());
+    assert!(full.get() > 50, "the bound was hardly ever met");
+}
+
+#[test]
+fn launches_that_fail_go_one_at_a_time_with_pauses_that_double() {
+    for seed in 0..50 {
+        let mut world = World::new(pool(3, 12, 1000), Plan { launch_faults: 100, ..Plan::CALM }, seed);
+        world.run(Duration::from_secs(600));
+        let RestartSpec { backoff, backoff_cap, .. } = world.decider.spec().restart;
+        let (mut failed, mut under_way, mut last, mut probes) = (0_u32, 0_u32, Moment::ZERO, 0);
+        for (now, note) in &world.notes {
+            match note {
+                Note::Launch(_) => {
+                    under_way += 1;
+                    if failed > 0 {
+                        assert_eq!(under_way, 1, "one at a time");
+                        let full = backoff.saturating_mul(1 << (failed - 1).min(20)).min(backoff_cap);
+                        let pause = *now - last;
+                        assert!(full / 2 <= pause && pause <= full, "{pause:?} is not in {full:?}");
+                        probes += 1;
+                    }
+                }
+                Note::Failure(_) => (failed, under_way, last) = (failed + 1, under_way - 1, *now),
+                _ => {}
+            }
+        }
+        assert!((20..=50).contains(&probes), "{probes} probes in ten minutes");
+        let degraded = times(&world, |note| matches!(note, Note::Degraded(_)));
+        let failures = times(&world, |note| matches!(note, Note::Failure(_)));
+        assert_eq!(degraded, [failures[2]], "degraded once, at the third failure");
+
+        world.plan.launch_faults = 0;
+        world.run(Duration::from_secs(60));
+        let healed = times(&world, |note| *note == Note::Degraded(false));
+        let warm = times(&world, |note| matches!(note, Note::Warm(_)));
+        assert_eq!(healed, [warm[0]], "healed by the first that succeeds");
+        assert_eq!(world.handoff.ready.len(), 3);
+        assert!(warm[2] - warm[0] < Duration::from_secs(1), "and the rest follow at once");
+    }
+}
+
+#[test]
+fn the_pause_starts_small_again_after_a_success() {
+    let mut world = World::new(pool(1, 4, 1000), Plan { launch_faults: 100, ..Plan::CALM }, 1);
+    world.run(Duration::from_secs(100));
+    world.plan.launch_faults = 0;
+    world.run(Duration::from_secs(100));
+    world.plan.launch_faults = 100;
+    let before = launches(&world).len();
+    kill(&mut world, 1);
+    world.run(Duration::from_secs(2));
+    assert!(launches(&world).len() - before >= 3, "one at once, and pauses of 200 and 400 ms at most");
+}
+
+/// Every launch after the first is caused by failure here, whatever the oracle thinks of debts.
+#[test]
+fn a_runtime_that_dies_each_time_it_is_warm_is_bounded_by_the_window() {
+    let mut world = World::new(pool(1, 2, 5), Plan::CALM, 2);
+    while world.now < WINDOW * 10 {
+        world.run(Duration::from_millis(100));
+        if !world.handoff.ready.is_empty() {
+            kill(&mut world, 1);
+        }
+    }
+    let launches = launches(&world);
+    assert_eq!(fullest(&launches[1..], WINDOW), 5);
+    assert_eq!(launches.len(), 1 + 5 * 10, "and what the window allows is made use of");
+    let degraded = times(&world, |note| *note == Note::Degraded(true));
+    assert!(degraded[0] < Duration::from_secs(3), "said so as soon as a launch had to wait");
+    world.run(WINDOW * 2);
+    assert!(!world.decider.is_degraded());
+    assert_eq!(world.handoff.ready.len(), 1);
+}
+
+#[test]
+fn after_a_mass_failure_the_window_is_filled_at_once_and_not_more() {
+    let mut world = World::new(pool(10, 30, 3), Plan::CALM, 3);
+    world.run(Duration::from_secs(10));
+    let (before, died) = (launches(&world).len(), world.now);
+    kill(&mut world, 10);
+    world.run(WINDOW - Duration::from_secs(1));
+    assert_eq!(launches(&world).len() - before, 3);
+    assert_eq!(world.handoff.ready.len(), 3, "what is healthy serves");
+    assert!(world.decider.is_degraded());
+    world.lease();
+    assert_eq!(world.handoff.leased.len(), 1);
+    world.run(Duration::from_secs(10));
+    assert!(!world.decider.is_degraded());
+    assert_eq!(world.handoff.ready.len(), 10, "a window later the failures count no more");
+    let probe = launches(&world)[before + 3];
+    let first = times(&world, |note| matches!(note, Note::Warm(_))).into_iter().find(|at| *at > probe);
+    assert_eq!(probe, died + WINDOW);
+    assert_eq!(launches(&world).get(before + 4).copied(), first, "the rest when the probe has succeeded");
+}
+
+#[test]
+fn failures_that_no_window_holds_too_many_of_never_degrade() {
+    let mut world = World::new(pool(2, 10, 2), Plan::CALM, 4);
+    world.run(Duration::from_secs(10));
+    for _ in 0..30 {
+        let before = launches(&world).len();
+        kill(&mut world, 1);
+        assert_eq!(launches(&world).len(), before + 1, "replaced at once");
+        world.run(WINDOW / 2);
+    }
+    assert_eq!(times(&world, |note| matches!(note, Note::Degraded(_))), []);
+}
+
+/// One failure within the window does not keep those before it alive.
+#[test]
+fn growth_is_not_held_up_by_failures_older_than_the_window() {
+    let spec = PoolSpec { launch_parallelism: 20, ..pool(0, 40, 4) };
+    let mut world = World::new(spec, Plan::CALM, 5);
+    for _ in 0..12 {
+        world.lease();
+    }
+    world.run(Duration::from_secs(10));
+    world.release_all();
+    kill(&mut world, 9);
+    world.run(WINDOW.mul_f64(0.7));
+    kill(&mut world, 3);
+    world.run(WINDOW.mul_f64(0.4));
+    let before = launches(&world).len();
+    for _ in 0..20 {
+        world.lease();
+    }
+    world.deliver_all();
+    assert_eq!(launches(&world).len() - before, 20, "three of them caused by failure, the window takes four");
+    assert!(!world.decider.is_degraded());
+}
+
+#[test]
+fn a_window_that_allows_none_waits_for_the_failures_to_age() {
+    let mut world = World::new(pool(1, 2, 0), Plan::CALM, 6);
+    world.run(Duration::from_secs(10));
+    let died = world.now;
+    kill(&mut world, 1);
+    assert!(world.decider.is_degraded());
+    world.run(WINDOW * 2);
+    assert_eq!(launches(&world)[1..], [died + WINDOW]);
+    assert!(!world.decider.is_degraded());
+}
+
+#[test]
+fn a_pool_that_wants_no_launch_is_not_degraded() {
+    let mut world = World::new(pool(0, 2, 1), Plan::CALM, 7);
+    world.lease();
+    world.lease();
+    world.run(Duration::from_secs(10));
+    world.release_all();
+    kill(&mut world, 2);
+    world.lease();
+    world.lease();
+    world.run(Duration::from_secs(1));
+    assert!(world.decider.is_degraded(), "one is replaced, one waits for the window");
+    world.give_up();
+    world.run(Duration::from_secs(1));
+    assert!(!world.decider.is_degraded());
+
+    world.lease();
+    world.run(Duration::from_secs(1));
+    assert!(world.decider.is_degraded());
+    world.reconfigure(|spec| spec.max = 1);
+    world.run(Duration::from_secs(1));
+    assert!(!world.decider.is_degraded(), "no launch could be had, window or not");
+}

@@ -1,11 +1,11 @@
 //! Paths and what they name.
 
 use std::ffi::{CStr, c_char, c_int, c_long, c_uint};
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use super::errno::{Errno, Result, check, check_size};
 use super::number::OPENAT2;
-use super::raw::{call, descriptor, int};
+use super::raw::{self, int};
 
 /// How a path is opened.
 pub(crate) mod open {
@@ -119,9 +119,8 @@ pub(crate) fn open_at(
     for _ in 0..16 {
         let args = [int(base), path.as_ptr() as usize, &raw const how as usize, size_of::<How>(), 0, 0];
         // SAFETY: path and `how` outlive the call.
-        match unsafe { call(OPENAT2, args) }.map(descriptor) {
-            // SAFETY: it was just opened.
-            Ok(fd) => return Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
+        match unsafe { raw::open(OPENAT2, args) } {
+            Ok(fd) => return Ok(fd),
             Err(Errno::AGAIN) => {}
             Err(errno) => return Err(errno),
         }

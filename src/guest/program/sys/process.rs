@@ -1,11 +1,11 @@
 //! Processes that exist.
 
 use std::ffi::{c_int, c_long, c_ulong};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use super::errno::{Errno, Result, check};
 use super::number::{PIDFD_OPEN, PIDFD_SEND_SIGNAL};
-use super::raw::{call, descriptor, int};
+use super::raw::{self, call, int};
 
 const PR_SET_PDEATHSIG: c_int = 1;
 const PR_SET_DUMPABLE: c_int = 4;
@@ -75,9 +75,7 @@ impl Held {
     /// Holds whichever process has the number now.
     pub(crate) fn open(pid: i32) -> Result<Self> {
         // SAFETY: takes plain numbers.
-        let fd = unsafe { call(PIDFD_OPEN, [int(pid), 0, 0, 0, 0, 0]) }.map(descriptor)?;
-        // SAFETY: it was just made.
-        Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
+        unsafe { raw::open(PIDFD_OPEN, [int(pid), 0, 0, 0, 0, 0]) }.map(Self)
     }
 
     /// Sends it a signal.

@@ -4,16 +4,12 @@
 //! lease across one `tokio::task::yield_now`. Everybody is measured in turn, several rounds over, and the median
 //! stands. Peers run as they come out of the box, with checks that do nothing.
 
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::hint::black_box;
-use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use ostler::handoff::{Handoff, Hooks, Taken};
-use ostler::model::{Epoch, RuntimeId};
+use ostler::model::{BackendSpec, FakeSpec, ResetPolicy};
+use ostler::{Config, Lease, Ostler, Pool, PoolSpec};
 use tokio::runtime::Runtime;
 
 const OBJECTS: u32 = 16;
@@ -27,8 +23,9 @@ fn main() {
         .enable_all()
         .build()
         .expect("a runtime for the benchmark");
+    let (ostler, ours) = runtime.block_on(Ours::new());
     let field = Field {
-        ours: warm(&runtime, Ours::new()),
+        ours: warm(&runtime, ours),
         deadpool: warm(&runtime, Deadpool::new()),
         bb8: warm(&runtime, runtime.block_on(Bb8::new())),
         mobc: warm(&runtime, Mobc::new()),
@@ -43,6 +40,7 @@ fn main() {
             println!("{}", if json { row.json() } else { row.text() });
         }
     }
+    runtime.block_on(ostler.shutdown()).expect("no lease is out");
 }
 
 /// Whether a lease is held while others run.
@@ -179,52 +177,33 @@ fn warm<C: Contender>(runtime: &Runtime, pool: C) -> C {
     pool
 }
 
-/// The handoff, with what a pool's lease does around it.
+/// A pool of the fake backend, through the public API.
 #[derive(Clone)]
-struct Ours(Arc<Handoff<Arc<AtomicU64>>>);
-
-struct OurLease {
-    taken: Taken<Arc<AtomicU64>>,
-    #[expect(dead_code, reason = "every operation of a lease bears it")]
-    epoch: Epoch,
-}
-
-const TEST_AFTER_IDLE: u64 = 1000;
-const MAX_USES: u64 = u64::MAX;
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
+struct Ours(Pool);
 
 impl Ours {
-    fn new() -> Self {
-        let handoff = Handoff::new(1024, Hooks { on_return: Box::new(drop), on_low: Box::new(|| ()) });
-        for object in 0..OBJECTS.into() {
-            handoff.issue(RuntimeId(object), Arc::new(AtomicU64::new(0))).put();
-        }
-        Self(Arc::new(handoff))
+    async fn new() -> (Ostler, Self) {
+        let spec = PoolSpec {
+            backend: BackendSpec::Fake(FakeSpec::default()),
+            min: OBJECTS as usize,
+            max: OBJECTS as usize,
+            reset: ResetPolicy::None,
+            idle_timeout: None,
+            ..PoolSpec::default()
+        };
+        let config = Config::builder().instance("bench").pool("bench", spec).build().expect("a good config");
+        let ostler = Ostler::start(config).await.expect("the fake backend starts");
+        let pool = ostler.pool("bench").expect("the pool that was configured");
+        pool.ready(Duration::from_secs(10)).await.expect("the fake backend launches");
+        (ostler, Self(pool))
     }
 }
 
 impl Contender for Ours {
-    type Lease = OurLease;
+    type Lease = Lease;
 
-    async fn lease(&self) -> OurLease {
-        let mut take = pin!(self.0.take());
-        let first = poll_fn(|cx| Poll::Ready(take.as_mut().poll(cx))).await;
-        let taken = match first {
-            Poll::Ready(taken) => taken,
-            Poll::Pending => tokio::time::timeout(ACQUIRE_TIMEOUT, take).await.expect("in time"),
-        };
-        let mut taken = taken.expect("an open handoff with room to wait");
-        assert!(taken.idle() < TEST_AFTER_IDLE);
-        let epoch = taken.lease();
-        OurLease { taken, epoch }
-    }
-}
-
-impl Drop for OurLease {
-    fn drop(&mut self) {
-        if self.taken.uses() < MAX_USES && !std::thread::panicking() {
-            self.taken.reuse();
-        }
+    async fn lease(&self) -> Lease {
+        self.0.acquire().await.expect("an open pool with room to wait")
     }
 }
 

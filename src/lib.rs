@@ -16,7 +16,7 @@ mod actor;
 mod pool;
 
 pub use config::{Config, ConfigError};
-pub use guest::{Chunk, DirEntry, Exec, ExecStream, Metadata, Output, Signal};
+pub use guest::{Chunk, CopyOut, DirEntry, Exec, ExecStream, Metadata, Output, Signal};
 pub use model::{Epoch, Exhausted, PoolName, PoolSpec, Reason, RuntimeId, State};
 pub use observe::{Change, PoolEvent, Snapshot, Status};
 pub use pool::{

@@ -23,7 +23,9 @@ async fn basic() -> Runtime {
 
 /// A script that makes one system call and prints the number of its error, or 0.
 fn call(number: u32, args: &str) -> String {
-    format!("perl -e '$! = 0; my $b = chr(0) x 16; my $r = syscall({number}, {args}); print $r < 0 ? $! + 0 : 0'")
+    format!(
+        "perl -e '$! = 0; my $b = chr(0) x 16; my $r = syscall({number}, {args}); print $r < 0 ? $! + 0 : 0'"
+    )
 }
 
 const EPERM: &str = "1";
@@ -93,12 +95,15 @@ async fn processes_and_files_of_the_host_are_out_of_sight() {
     let runtime = sandboxed().await;
     let pids = runtime.says("ls /proc | grep -c '^[0-9]*$'").await;
     assert!(pids.parse::<u32>().unwrap() < 10, "{pids} processes in sight");
-    for path in ["/root", "/home", "/var", "/sys", "/boot", "/etc/shadow", "/dev/vda", "/dev/kmsg", "/dev/mem"] {
+    for path in
+        ["/root", "/home", "/var", "/sys", "/boot", "/etc/shadow", "/dev/vda", "/dev/kmsg", "/dev/mem"]
+    {
         runtime.refuses(&format!("test -e {path}")).await;
     }
     let directories = runtime.says("ls -A / | tr '\\n' ' '").await;
     for seen in directories.split_whitespace() {
-        let known = ["bin", "dev", "etc", "lib", "lib32", "lib64", "libx32", "proc", "sbin", "tmp", "usr", "work"];
+        let known =
+            ["bin", "dev", "etc", "lib", "lib32", "lib64", "libx32", "proc", "sbin", "tmp", "usr", "work"];
         assert!(known.contains(&seen), "/{seen}");
     }
     runtime.end().await;
@@ -152,7 +157,10 @@ async fn there_are_no_capabilities_and_none_to_be_had() {
             }
         }
         assert_ne!(runtime.says("id -u").await, "0");
-        assert_eq!(runtime.says("cp /usr/bin/id . && chmod u+s id && ./id -u").await, runtime.says("id -u").await);
+        assert_eq!(
+            runtime.says("cp /usr/bin/id . && chmod u+s id && ./id -u").await,
+            runtime.says("id -u").await
+        );
         runtime.end().await;
     }
 }

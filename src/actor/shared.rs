@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use super::clock::{Clock, millis};
+use super::clock::millis;
 use crate::guest::{Defaults, Wire};
 use crate::handoff::{Handoff, Hooks, Ticket};
 use crate::model::{PoolName, PoolSpec, ResetPolicy};
@@ -47,8 +47,6 @@ pub(crate) struct Shared {
     pub(crate) handoff: Handoff<Resource>,
     pub(crate) board: Board,
     pub(crate) knobs: Knobs,
-    pub(crate) clock: Arc<Clock>,
-    pub(crate) log: slog::Logger,
     /// Where timers and streams live for callers that have no tokio runtime of their own.
     pub(crate) runtime: Handle,
     settings: watch::Sender<Arc<Settings>>,
@@ -112,14 +110,7 @@ pub(super) struct Calls {
 }
 
 impl Shared {
-    pub(super) fn new(
-        name: PoolName,
-        backend: String,
-        spec: PoolSpec,
-        clock: Arc<Clock>,
-        log: slog::Logger,
-        calls: Calls,
-    ) -> Arc<Self> {
+    pub(super) fn new(name: PoolName, backend: String, spec: PoolSpec, calls: Calls) -> Arc<Self> {
         let knobs = Knobs::default();
         knobs.set(&spec);
         let runtime = Handle::current();
@@ -130,8 +121,6 @@ impl Shared {
             handoff: Handoff::new(spec.queue, hooks),
             board: Board::default(),
             knobs,
-            clock,
-            log,
             settings: watch::Sender::new(Settings::new(spec, &runtime)),
             runtime,
             overflow_wanted: calls.overflow_wanted,

@@ -87,11 +87,11 @@ impl Tree {
     /// Stops the actors, pools or not, and waits for their threads. Does not block the caller's thread.
     pub(crate) async fn stop(mut self) {
         let Some(Thread { stop, ended }) = self.thread.take() else { return };
-        drop(stop.send(()));
+        let _: Result<(), ()> = stop.send(());
         let (joined, done) = oneshot::channel();
         let joiner = thread::Builder::new().name("ostler-join".to_owned()).spawn(move || {
             drop(ended.join());
-            drop(joined.send(()));
+            let _: Result<(), ()> = joined.send(());
         });
         if joiner.is_ok() {
             drop(done.await);

@@ -12,7 +12,7 @@ pub struct Defaults {
     pub timeout: Duration,
     /// Bytes kept of each of a command's output streams. Default 1 MiB.
     pub output_limit: u64,
-    /// Environment of every command. Default `PATH`, `HOME` and `LANG`.
+    /// Environment of every command. Default `PATH` and `LANG`; the guest adds `HOME`, its workspace.
     pub env: BTreeMap<OsString, OsString>,
     /// Bytes that a read, or a listing, may bring into memory. Default 64 MiB.
     pub read_limit: u64,
@@ -23,13 +23,10 @@ pub struct Defaults {
 
 impl Default for Defaults {
     fn default() -> Self {
-        let env = [
-            ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
-            ("HOME", "/workspace"),
-            ("LANG", "C.UTF-8"),
-        ];
+        let env =
+            [("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), ("LANG", "C.UTF-8")];
         Self {
-            timeout: Duration::from_secs(60),
+            timeout: Duration::from_mins(1),
             output_limit: 1 << 20,
             env: env.map(|(name, value)| (name.into(), value.into())).into(),
             read_limit: 64 << 20,

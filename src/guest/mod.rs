@@ -4,6 +4,7 @@
 //! socket. On top of them stand a lease's typed operations, [`Session`]: commands ([`Exec`], [`ExecStream`]),
 //! files, and directories as tar streams.
 
+mod archive;
 mod clock;
 mod defaults;
 mod embed;
@@ -22,6 +23,7 @@ mod upload;
 mod wire;
 
 pub use crate::protocol::{FileKind, Refusal, RefusalKind, Vitals};
+pub use archive::CopyOut;
 pub use defaults::Defaults;
 pub use embed::program;
 pub use exec::Exec;

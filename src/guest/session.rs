@@ -14,6 +14,10 @@ use crate::protocol::{Done, Malformed, Request, Reset, Vitals};
 /// Every operation is cancel-safe in this sense: dropped before its end, it is cancelled in the guest, and
 /// neither the other operations nor the session notice. What a cancelled operation has already done stays
 /// done, except that a file is written whole or not at all.
+///
+/// The guest runs 256 operations at once and refuses more as [exhausted](crate::guest::RefusalKind::Exhausted).
+/// A file operation has no deadline of its own: a guest that hangs is found by the health probes, and its
+/// runtime's end fails the operation.
 #[derive(Clone, Debug)]
 pub struct Session {
     pub(super) wire: Arc<dyn Wire>,

@@ -1,3 +1,4 @@
+use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -30,7 +31,6 @@ pub enum Chunk {
 
 /// A command that runs: its output as it comes, its stdin, its end. Dropped before its end, its whole process
 /// tree is killed.
-#[derive(Debug)]
 #[must_use = "dropped, it kills the command"]
 pub struct ExecStream {
     session: Session,
@@ -48,7 +48,6 @@ pub struct ExecStream {
     end: Option<Result<Exited, WireError>>,
 }
 
-#[derive(Debug)]
 enum Feed {
     /// There is no stdin to write to, or somebody else does.
     None,
@@ -274,6 +273,16 @@ impl AsyncStream for ExecStream {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.poll_chunk(cx)
+    }
+}
+
+impl fmt::Debug for ExecStream {
+    /// Without the bytes of stdin, which may be secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ExecStream")
+            .field("delivered", &self.delivered)
+            .field("end", &self.end)
+            .finish_non_exhaustive()
     }
 }
 

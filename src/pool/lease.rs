@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::Error;
 use crate::actor::Resource;
-use crate::guest::{DirEntry, Exec, ExecStream, Metadata, Output, Session, WireError};
+use crate::guest::{CopyOut, DirEntry, Exec, ExecStream, Metadata, Output, Session, WireError};
 use crate::handoff::Taken;
 use crate::model::{Epoch, PoolName, RuntimeId};
 
@@ -212,29 +212,37 @@ impl Lease {
         self.told("symlink", self.session().symlink(target, link).await)
     }
 
-    /// Unpacks a tar stream below a directory, in bounded memory whatever its size.
+    /// Unpacks a tar stream below a directory, in bounded memory whatever its size; answers how many members.
     ///
     /// # Errors
-    /// [`Refused`](super::ErrorKind::Refused) for entries that lead outside or are neither files, directories nor links;
+    /// [`Refused`](super::ErrorKind::Refused) for members that lead outside or are neither files, directories nor links;
     /// what came before stays. [`Io`](super::ErrorKind::Io) when the reader fails.
     pub async fn copy_in(
         &self,
         directory: impl AsRef<Path>,
         tar: impl AsyncRead + Unpin,
-    ) -> Result<(), Error> {
+    ) -> Result<u64, Error> {
         self.told("copy_in", self.session().copy_in(directory, tar).await)
     }
 
-    /// Packs a directory and all below it into a tar stream, in bounded memory whatever its size.
+    /// Packs a directory and all below it into a tar stream to read from, in bounded memory whatever its size.
+    /// The stream ends with the lease; its errors carry a [`WireError`].
+    #[must_use]
+    pub fn copy_out(&self, directory: impl AsRef<Path>) -> CopyOut {
+        self.session().copy_out(directory)
+    }
+
+    /// As [`copy_out`](Self::copy_out), into a writer, which is flushed and not shut down; answers how many
+    /// members there were.
     ///
     /// # Errors
     /// [`Refused`](super::ErrorKind::Refused) when it is not there; [`Io`](super::ErrorKind::Io) when the writer fails.
-    pub async fn copy_out(
+    pub async fn copy_out_to(
         &self,
         directory: impl AsRef<Path>,
         tar: impl AsyncWrite + Unpin,
-    ) -> Result<(), Error> {
-        self.told("copy_out", self.session().copy_out(directory, tar).await)
+    ) -> Result<u64, Error> {
+        self.told("copy_out", self.session().copy_out_to(directory, tar).await)
     }
 
     /// Ostler's own tokio runtime.

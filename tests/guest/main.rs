@@ -1,6 +1,9 @@
 //! The host's side of the conversation with the guest: the link, the session's operations, and what a guest
 //! that is not ours may try.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+mod archive;
 mod garbage;
 mod link;
 mod p06_cancel_ops;

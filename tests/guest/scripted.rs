@@ -240,13 +240,13 @@ fn open(request: &Request, seen: &mut Seen) -> Operation {
                 Some(Done::Read { size: content.len() as u64 })
             }
         },
-        Request::Stat { path, .. } => match stat(seen, path) {
-            Some(stat) => Some(Done::Stat(stat)),
-            None => {
+        Request::Stat { path, .. } => {
+            let Some(stat) = stat(seen, path) else {
                 operation.end = Some(not_found());
                 return operation;
-            }
-        },
+            };
+            Some(Done::Stat(stat))
+        }
         Request::List(list) => {
             operation.output = listing(seen, &list.path);
             Some(Done::Unit)
@@ -284,9 +284,9 @@ fn run(exec: &ExecRequest, mut operation: Operation) -> Operation {
             operation.output.retain(|piece| piece.times > 0 && !piece.bytes.is_empty());
             let mut end = Exited { code: Some(0), ..Exited::default() };
             if stream == Stream::Out {
-                end.stdout_bytes = total as u64
+                end.stdout_bytes = total as u64;
             } else {
-                end.stderr_bytes = total as u64
+                end.stderr_bytes = total as u64;
             }
             operation.end = Some(Reply::Done(Done::Exited(end)));
         }

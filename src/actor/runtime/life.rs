@@ -113,7 +113,8 @@ fn begin(control: &Arc<dyn Wire>, epoch: Epoch, blueprint: &Blueprint) -> Sessio
 async fn fill_workspace(session: &Session, blueprint: &Blueprint) -> Result<(), String> {
     match &blueprint.template {
         Some(template) => {
-            session.copy_in("", &template[..]).await.map_err(|error| format!("template: {}", causes(&error)))
+            let laid_out = session.copy_in("", &template[..]).await;
+            laid_out.map(drop).map_err(|error| format!("template: {}", causes(&error)))
         }
         None => Ok(()),
     }

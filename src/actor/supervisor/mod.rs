@@ -256,15 +256,8 @@ impl Handler<OpenPool> for Supervisor {
                 Box::new(move || address.do_send(OverflowWanted { pool: pool.clone() }))
             },
         };
-        let clock = Arc::clone(&self.clock);
-        let shared = Shared::new(
-            name.clone(),
-            made_by.backend.name().to_owned(),
-            spec.clone(),
-            clock,
-            log.clone(),
-            calls,
-        );
+        let backend = made_by.backend.name().to_owned();
+        let shared = Shared::new(name.clone(), backend, spec.clone(), calls);
         self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let decider = Decider::new(spec, self.clock.now(), self.seed);
         let pool = Pool::new(decider, Arc::clone(&shared), made_by, log);

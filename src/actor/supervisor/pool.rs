@@ -147,8 +147,7 @@ impl Pool {
 
     pub(super) fn await_finish(&mut self, finished: oneshot::Sender<()>) {
         if self.finished {
-            // Whoever asked has gone.
-            drop(finished.send(()));
+            tell(finished);
         } else {
             self.awaiting_finish.push(finished);
         }
@@ -157,8 +156,7 @@ impl Pool {
     pub(super) fn finish(&mut self) {
         self.finished = true;
         for waiting in self.awaiting_finish.drain(..) {
-            // Whoever asked has gone.
-            drop(waiting.send(()));
+            tell(waiting);
         }
     }
 
@@ -175,6 +173,11 @@ impl Pool {
             })
             .collect()
     }
+}
+
+/// An error only means that whoever asked has gone.
+fn tell(waiting: oneshot::Sender<()>) {
+    let _: Result<(), ()> = waiting.send(());
 }
 
 fn blueprint(shared: &Shared, template: Option<Bytes>) -> Arc<Blueprint> {

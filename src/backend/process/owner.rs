@@ -79,7 +79,8 @@ impl fmt::Display for Life {
 
 /// A name with nothing in it that a file name or a host name can't have.
 pub(super) fn plain(name: &str) -> String {
-    let plain = |letter: char| if letter.is_ascii_alphanumeric() || ".-_".contains(letter) { letter } else { '_' };
+    let plain =
+        |letter: char| if letter.is_ascii_alphanumeric() || ".-_".contains(letter) { letter } else { '_' };
     name.chars().map(plain).take(100).collect::<String>().trim_start_matches('.').to_owned()
 }
 

@@ -25,11 +25,8 @@ pub(super) fn setup(
     group: &Group,
     workspace: &Path,
 ) -> Setup {
-    let (uid, gid) = if geteuid().is_root() {
-        (spec.user, spec.user)
-    } else {
-        (geteuid().as_raw(), getegid().as_raw())
-    };
+    let (uid, gid) =
+        if geteuid().is_root() { (spec.user, spec.user) } else { (geteuid().as_raw(), getegid().as_raw()) };
     let hostname = name.get(name.len().saturating_sub(LONGEST_HOSTNAME)..).unwrap_or(name);
     let mut parents = paths(&group.parents);
     parents.extend(workspace.parent().map(bytes));
@@ -46,13 +43,18 @@ pub(super) fn setup(
         hostname: hostname.as_bytes().to_vec(),
         uid,
         gid,
-        mounts: spec.read_only.iter().map(|path| Mount { source: bytes(path), target: bytes(path) }).collect(),
+        mounts: spec
+            .read_only
+            .iter()
+            .map(|path| Mount { source: bytes(path), target: bytes(path) })
+            .collect(),
         workspace_size: spec.workspace_size,
         tmp_size: spec.tmp_size,
         basic_workspace: bytes(workspace),
         parents,
         missing: group.missing.clone(),
-        cgroups: (!group.directories.is_empty()).then(|| CgroupPlan { directories: paths(&group.directories) }),
+        cgroups: (!group.directories.is_empty())
+            .then(|| CgroupPlan { directories: paths(&group.directories) }),
         file_size: limits.file_size,
         open_files: limits.open_files,
         // The guest is one of them, and is not to be counted.

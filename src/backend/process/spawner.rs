@@ -60,7 +60,8 @@ impl Spawner {
         let (orders, incoming) = mpsc::channel(QUEUE);
         let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         epoll::add(&poll, &*wake, epoll::EventData::new_u64(WAKE), epoll::EventFlags::IN)?;
-        let nursery = Nursery { poll, wake: Arc::clone(&wake), incoming, open: true, children: HashMap::new() };
+        let nursery =
+            Nursery { poll, wake: Arc::clone(&wake), incoming, open: true, children: HashMap::new() };
         thread::Builder::new().name("ostler-spawner".to_owned()).spawn(move || nursery.run())?;
         Ok(Self { orders: Some(orders), wake })
     }

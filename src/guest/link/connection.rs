@@ -1,3 +1,4 @@
+use std::fmt;
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -10,7 +11,6 @@ use super::state::State;
 use super::wakes::Wakes;
 
 /// One stream and everything that is under way on it.
-#[derive(Debug)]
 pub(super) struct Connection {
     /// The connection's own, not pool state: only the operations of one lease, and the runtime's I/O driver on
     /// their behalf, ever meet here, and each holds it for a few calls that don't block.
@@ -44,6 +44,13 @@ impl Connection {
     fn lock(&self) -> MutexGuard<'_, State> {
         // Poisoned, it is still whole: every step leaves it so, and the stream is checked frame by frame.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Connection {
+    /// Nothing of what is on its way, which may be secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("operations", &self.lock().operations()).finish_non_exhaustive()
     }
 }
 

@@ -19,7 +19,8 @@ struct Mounted {
 
 /// Where each of the wanted controllers can be used; where it can't, why.
 pub(super) fn discover(wanted: &[Controller]) -> (Vec<Hierarchy>, Vec<Missing>) {
-    let mounted = match (fs::read_to_string("/proc/self/mountinfo"), fs::read_to_string("/proc/self/cgroup")) {
+    let mounted = match (fs::read_to_string("/proc/self/mountinfo"), fs::read_to_string("/proc/self/cgroup"))
+    {
         (Ok(mounts), Ok(cgroups)) => parse(&mounts, &cgroups),
         (Err(error), _) | (_, Err(error)) => return (Vec::new(), all_missing(wanted, &error)),
     };
@@ -103,7 +104,8 @@ pub(super) fn hand_down(directory: &Path, controller: Controller) -> Result<(), 
         return Ok(());
     }
     let file = directory.join("cgroup.subtree_control");
-    fs::write(&file, format!("+{}", controller.name())).map_err(|error| format!("{}: {error}", file.display()))
+    fs::write(&file, format!("+{}", controller.name()))
+        .map_err(|error| format!("{}: {error}", file.display()))
 }
 
 /// Reads `/proc/self/mountinfo` and `/proc/self/cgroup`.

@@ -145,7 +145,9 @@ fn remove_if_there(directory: &Path) -> io::Result<()> {
 /// Removes a directory with nothing in it; leaves one that is in use.
 pub(in super::super) fn remove_if_empty(directory: &Path) -> io::Result<()> {
     match remove_if_there(directory) {
-        Err(error) if matches!(error.kind(), ErrorKind::ResourceBusy | ErrorKind::DirectoryNotEmpty) => Ok(()),
+        Err(error) if matches!(error.kind(), ErrorKind::ResourceBusy | ErrorKind::DirectoryNotEmpty) => {
+            Ok(())
+        }
         other => other,
     }
 }

@@ -101,7 +101,8 @@ impl Fence {
     pub(super) fn build(&self) -> Result<Ruleset, Failed> {
         let known = self.known();
         let handled = Handled { files: known, network: self.network, scoped: self.scoped };
-        let ruleset = Ruleset::new(handled, self.version).map_err(|errno| ("make a landlock ruleset", errno))?;
+        let ruleset =
+            Ruleset::new(handled, self.version).map_err(|errno| ("make a landlock ruleset", errno))?;
         for opening in &self.openings {
             let place = File::options()
                 .read(true)

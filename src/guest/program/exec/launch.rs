@@ -53,7 +53,11 @@ impl Launcher {
         let program = program.ok_or_else(|| refusal::rule(RefusalKind::Invalid, "no program is named"))?;
         let programs = candidates(program, &request.env)?;
         let argv = Strings::new(request.argv.iter().map(|arg| string(arg)).collect::<Result<_, _>>()?);
-        let env = Strings::new(request.env.iter().map(|pair| variable(pair)).collect::<Result<_, _>>()?);
+        let mut env = request.env.iter().map(|pair| variable(pair)).collect::<Result<Vec<_>, _>>()?;
+        if !request.env.iter().any(|(name, _)| name == b"HOME") {
+            env.push(variable(&(b"HOME".to_vec(), place.workspace.clone()))?);
+        }
+        let env = Strings::new(env);
         let cwd =
             string(Path::new(bytes(&place.workspace)).join(bytes(&request.cwd)).as_os_str().as_bytes())?;
 

@@ -51,9 +51,7 @@ pub(super) fn start(setup: &Setup, walls: Walls, missing: &mut Vec<Missing>) -> 
     let namespaces = match (walls, setup.network) {
         (Walls::Shared, _) => 0,
         (Walls::Private, Network::Host) => new::USER | new::PID | new::MOUNT | new::IPC | new::UTS,
-        (Walls::Private, Network::None) => {
-            new::USER | new::PID | new::MOUNT | new::IPC | new::UTS | new::NET
-        }
+        (Walls::Private, Network::None) => new::USER | new::PID | new::MOUNT | new::IPC | new::UTS | new::NET,
     };
     let pid = match namespace::split(namespaces).step("make namespaces")? {
         Side::Child => {

@@ -38,9 +38,8 @@ pub(super) fn enter(setup: &Setup, missing: &mut Vec<Missing>) -> Result<Place, 
         limit::lower(limit::PROCESSES, most + processes_of(setup.uid)).step("limit processes")?;
     }
     let mut openings = vec![Opening::everything(&setup.basic_workspace)];
-    openings.extend(
-        DEVICES.iter().filter(|device| path(device).exists()).map(|device| Opening::devices(device)),
-    );
+    openings
+        .extend(DEVICES.iter().filter(|device| path(device).exists()).map(|device| Opening::devices(device)));
     let network = if setup.network == Network::None { BIND_AND_CONNECT_TCP } else { 0 };
     let fence = Fence::new(openings, network, SCOPE_ABSTRACT_UNIX | SCOPE_SIGNAL, missing);
     let writable = vec![Writable { path: setup.basic_workspace.clone(), size: 0, mode: 0o700 }];

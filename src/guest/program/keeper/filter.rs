@@ -134,11 +134,7 @@ impl Policy {
         self.sockets(&mut program);
         self.limits(&mut program);
         self.processes(&mut program);
-        program.refuse(
-            nr::PERSONALITY,
-            EPERM,
-            &[&[differs(0, 0), differs(0, PERSONALITY_QUERY)]],
-        );
+        program.refuse(nr::PERSONALITY, EPERM, &[&[differs(0, 0), differs(0, PERSONALITY_QUERY)]]);
         for &number in GATED {
             program.gated(number, self.gate, EPERM, &[&[]]);
         }

@@ -30,7 +30,9 @@ use std::os::fd::AsFd;
 use std::process::ExitCode;
 
 use crate::place::Walls;
-use crate::protocol::{EXIT_NO_GUEST, FrameBuffer, HEADER, Isolation, MAX_PAYLOAD, Missing, Setup, SetupReport};
+use crate::protocol::{
+    EXIT_NO_GUEST, FrameBuffer, HEADER, Isolation, MAX_PAYLOAD, Missing, Setup, SetupReport,
+};
 use crate::sys;
 use attempt::Started;
 use remains::Remains;
@@ -74,7 +76,8 @@ pub(crate) fn run(arguments: &[OsString]) -> Result<ExitCode, String> {
 
 /// Reads the one frame that is meant for the keeper and not a byte of what follows.
 fn read_setup() -> Result<Setup, String> {
-    let mut input = std::io::stdin().as_fd().try_clone_to_owned().map(File::from).step("take the control stream")?;
+    let mut input =
+        std::io::stdin().as_fd().try_clone_to_owned().map(File::from).step("take the control stream")?;
     let mut header = [0; HEADER];
     input.read_exact(&mut header).step("read the setup")?;
     let [l0, l1, l2, l3, ..] = header;
@@ -115,7 +118,8 @@ fn start(setup: &Setup) -> (SetupReport, Option<Started>) {
 
 /// Takes back a start that `strict` does not accept, naming all that is missing.
 fn refuse(started: Result<Started, String>, missing: &[Missing]) -> Result<Started, String> {
-    let mut why: Vec<_> = missing.iter().map(|missing| format!("no {}: {}", missing.part, missing.why)).collect();
+    let mut why: Vec<_> =
+        missing.iter().map(|missing| format!("no {}: {}", missing.part, missing.why)).collect();
     match started {
         Ok(started) => started.discard(),
         Err(failure) => why.insert(0, failure),

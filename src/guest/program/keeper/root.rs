@@ -128,7 +128,8 @@ fn view(source: &Path, attributes: u64) -> Result<Option<Part>, String> {
 
 /// Mounts the empty new root and goes there; from here on relative paths lead into it.
 fn stage() -> Result<(), String> {
-    let stage = STAGES.into_iter().find(|stage| Path::new(stage).is_dir()).ok_or("no directory to stage in")?;
+    let stage =
+        STAGES.into_iter().find(|stage| Path::new(stage).is_dir()).ok_or("no directory to stage in")?;
     mount::fresh(&text(Path::new(stage))?, ROOT_SIZE, 0o755).step("mount the new root")?;
     std::env::set_current_dir(stage).step("enter the new root")
 }

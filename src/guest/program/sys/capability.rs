@@ -1,6 +1,5 @@
 //! Capabilities: what the guest keeps for resets, and nothing for commands.
 
-
 use super::errno::{Errno, Result};
 use super::number::{CAPGET, CAPSET, PRCTL};
 use super::raw::call;

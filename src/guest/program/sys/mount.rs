@@ -91,7 +91,8 @@ impl View {
 
 /// Mounts a new file system of `kind` at `target`.
 pub(crate) fn mount(kind: &CStr, target: &CStr, flags: usize, options: &CStr) -> Result<()> {
-    let (kind, target, options) = (kind.as_ptr() as usize, target.as_ptr() as usize, options.as_ptr() as usize);
+    let (kind, target, options) =
+        (kind.as_ptr() as usize, target.as_ptr() as usize, options.as_ptr() as usize);
     // SAFETY: three strings that end in a zero and outlive the call.
     unsafe { call(MOUNT, [kind, target, kind, flags, options, gate()]) }.map(drop)
 }
@@ -111,7 +112,8 @@ pub(crate) fn unmount(target: &CStr) -> Result<()> {
 /// Mounts an empty tmpfs of `size` bytes at `path`.
 pub(crate) fn fresh(path: &CStr, size: u64, mode: u32) -> Result<()> {
     let inodes = (size / 1024).max(1024);
-    let options = CString::new(format!("size={size},nr_inodes={inodes},mode={mode:o}")).map_err(|_| Errno::INVAL)?;
+    let options =
+        CString::new(format!("size={size},nr_inodes={inodes},mode={mode:o}")).map_err(|_| Errno::INVAL)?;
     mount(c"tmpfs", path, flag::NOSUID | flag::NODEV, &options)
 }
 

@@ -117,9 +117,8 @@ pub(crate) fn raise_loopback() -> Result<()> {
 
 /// Runs the program behind `program` in place of this one; returns only when that fails.
 pub(crate) fn become_program(program: BorrowedFd<'_>, argv: &[&CStr], env: &[&CStr]) -> Errno {
-    let list = |strings: &[&CStr]| {
-        strings.iter().map(|s| s.as_ptr()).chain([std::ptr::null()]).collect::<Vec<_>>()
-    };
+    let list =
+        |strings: &[&CStr]| strings.iter().map(|s| s.as_ptr()).chain([std::ptr::null()]).collect::<Vec<_>>();
     let (argv, env) = (list(argv), list(env));
     let args = [
         int(program.as_raw_fd()),

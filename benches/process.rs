@@ -1,0 +1,229 @@
+//! What a sandboxed process costs: `scripts/bench process [--json]`.
+//!
+//! Everything is measured in one run, what is compared in turns, and medians stand. `exec_ratio` holds an exec of
+//! `/bin/true` in a lease against a bare spawn-and-wait of it; `files` holds fifty files done in leases of a
+//! pool, whose start is counted, against a fresh runtime for each.
+
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use ostler::model::{BackendSpec, ProcessSpec};
+use ostler::{Config, Exec, Ostler, Pool, PoolSpec};
+
+const ROUNDS: usize = 9;
+const FILES: usize = 50;
+
+type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+fn main() -> Outcome<()> {
+    let json = std::env::args().any(|arg| arg == "--json");
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    // On a worker, as a server's requests are: the main thread would add a hop of its own.
+    let figures = runtime.block_on(async { tokio::spawn(measure()).await })??;
+    if json {
+        println!("{}", figures.json());
+    } else {
+        println!("{}", figures.table());
+    }
+    Ok(())
+}
+
+struct Figures {
+    cold_start: Duration,
+    unshare: Option<Duration>,
+    exec: Duration,
+    spawn: Duration,
+    read: Duration,
+    reset: Duration,
+    files_pool: Duration,
+    files_fresh: Duration,
+}
+
+async fn measure() -> Outcome<Figures> {
+    let cold_start = cold_start().await?;
+    let unshare = unshare();
+    let (ostler, pool) = start(PoolSpec { min: 2, max: 2, ..spec() }).await?;
+    pool.ready(Duration::from_secs(30)).await?;
+    let (exec, spawn) = exec(&pool).await?;
+    let read = read(&pool).await?;
+    ostler.shutdown().await?;
+    let reset = reset().await?;
+    let (files_pool, files_fresh) = files().await?;
+    Ok(Figures { cold_start, unshare, exec, spawn, read, reset, files_pool, files_fresh })
+}
+
+fn spec() -> PoolSpec {
+    PoolSpec {
+        backend: BackendSpec::Process(ProcessSpec::default()),
+        idle_timeout: None,
+        ..PoolSpec::default()
+    }
+}
+
+async fn start(spec: PoolSpec) -> Outcome<(Ostler, Pool)> {
+    let config = Config::builder().instance("bench").pool("bench", spec).build()?;
+    let ostler = Ostler::start(config).await?;
+    let pool = ostler.pool("bench")?;
+    Ok((ostler, pool))
+}
+
+/// From an acquire that finds nothing to a lease.
+async fn cold_start() -> Outcome<Duration> {
+    let (ostler, pool) = start(PoolSpec { min: 0, max: 4, max_uses: Some(1), ..spec() }).await?;
+    let mut times = Vec::new();
+    for _ in 0..41 {
+        let begun = Instant::now();
+        let lease = pool.acquire().await?;
+        times.push(begun.elapsed());
+        drop(lease);
+        while pool.snapshot().await?.runtimes.iter().any(|_| true) {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+    ostler.shutdown().await?;
+    Ok(median(times))
+}
+
+/// What the namespaces alone take; `None` where there is no `unshare`, or it may not.
+fn unshare() -> Option<Duration> {
+    let once = || {
+        let begun = Instant::now();
+        let mut unshare = Command::new("unshare");
+        unshare.args(["--user", "--pid", "--mount", "--ipc", "--uts", "--net", "--fork", "true"]);
+        unshare.stderr(Stdio::null()).status().ok().filter(std::process::ExitStatus::success)?;
+        Some(begun.elapsed())
+    };
+    (0..21).map(|_| once()).collect::<Option<Vec<_>>>().map(median)
+}
+
+async fn exec(pool: &Pool) -> Outcome<(Duration, Duration)> {
+    let lease = pool.acquire().await?;
+    let (mut ours, mut bare) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let (mut leased, mut spawned) = (Vec::new(), Vec::new());
+        for _ in 0..100 {
+            let begun = Instant::now();
+            let output = lease.exec(Exec::new("/bin/true")).await?;
+            leased.push(begun.elapsed());
+            assert!(output.success(), "{output:?}");
+            let begun = Instant::now();
+            let status = Command::new("/bin/true").status()?;
+            spawned.push(begun.elapsed());
+            assert!(status.success());
+        }
+        ours.push(median(leased));
+        bare.push(median(spawned));
+    }
+    Ok((median(ours), median(bare)))
+}
+
+async fn read(pool: &Pool) -> Outcome<Duration> {
+    let lease = pool.acquire().await?;
+    let content = vec![b'x'; 1024];
+    lease.write("kib", &content).await?;
+    let mut times = Vec::new();
+    for _ in 0..ROUNDS * 500 {
+        let begun = Instant::now();
+        let read = lease.read("kib").await?;
+        times.push(begun.elapsed());
+        assert!(read == content);
+    }
+    Ok(median(times))
+}
+
+/// From the release of a runtime that was used to its next lease.
+async fn reset() -> Outcome<Duration> {
+    let (ostler, pool) = start(PoolSpec { min: 1, max: 1, ..spec() }).await?;
+    let mut times = Vec::new();
+    for _ in 0..ROUNDS * 11 {
+        let lease = pool.acquire().await?;
+        lease.write("left/behind", b"something").await?;
+        lease.exec(Exec::shell("sleep 100 & echo > /tmp/too")).await?;
+        let begun = Instant::now();
+        drop(lease);
+        drop(pool.acquire().await?);
+        times.push(begun.elapsed());
+    }
+    ostler.shutdown().await?;
+    Ok(median(times))
+}
+
+async fn files() -> Outcome<(Duration, Duration)> {
+    let (mut pooled, mut fresh) = (Vec::new(), Vec::new());
+    for _ in 0..5 {
+        let begun = Instant::now();
+        let (ostler, pool) =
+            start(PoolSpec { min: 2, max: 2, reset: ostler::model::ResetPolicy::Wipe, ..spec() }).await?;
+        work(&pool).await?;
+        pooled.push(begun.elapsed());
+        ostler.shutdown().await?;
+        let (ostler, pool) = start(PoolSpec { min: 0, max: 1, max_uses: Some(1), ..spec() }).await?;
+        let begun = Instant::now();
+        work(&pool).await?;
+        fresh.push(begun.elapsed());
+        ostler.shutdown().await?;
+    }
+    Ok((median(pooled), median(fresh)))
+}
+
+async fn work(pool: &Pool) -> Outcome<()> {
+    for i in 0..FILES {
+        let lease = pool.acquire().await?;
+        lease.write("file", format!("{i}\n").repeat(100)).await?;
+        let output = lease.exec(Exec::new("wc").arg("-l").arg("file")).await?;
+        assert!(output.stdout.starts_with(b"100 "), "{output:?}");
+    }
+    Ok(())
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+fn ratio(ours: Duration, theirs: Duration) -> f64 {
+    ours.as_secs_f64() / theirs.as_secs_f64()
+}
+
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+impl Figures {
+    fn json(&self) -> String {
+        let unshare = self.unshare.map_or("null".to_owned(), |time| format!("{:.3}", ms(time)));
+        format!(
+            "{{\"cold_start_ms\":{:.3},\"unshare_ms\":{unshare},\"exec_ratio\":{:.3},\"exec_us\":{:.1},\"spawn_us\":{:.1},\
+             \"read_us\":{:.1},\"reset_ms\":{:.3},\"files\":{FILES},\"pool_ms\":{:.1},\"fresh_ms\":{:.1},\"files_ratio\":{:.2}}}",
+            ms(self.cold_start),
+            ratio(self.exec, self.spawn),
+            ms(self.exec) * 1e3,
+            ms(self.spawn) * 1e3,
+            ms(self.read) * 1e3,
+            ms(self.reset),
+            ms(self.files_pool),
+            ms(self.files_fresh),
+            ratio(self.files_fresh, self.files_pool),
+        )
+    }
+
+    fn table(&self) -> String {
+        let unshare = self.unshare.map_or("not to be had".to_owned(), |time| format!("{:.2} ms", ms(time)));
+        format!(
+            "cold start           {:>8.2} ms   (bare unshare {unshare})\n\
+             exec /bin/true       {:>8.1} us   {:.2} x a bare spawn-and-wait, {:.1} us\n\
+             read 1 KiB           {:>8.1} us\n\
+             release to leasable  {:>8.2} ms\n\
+             {FILES} files           {:>8.1} ms   from the pool, its start included; fresh each {:.1} ms, {:.1} x",
+            ms(self.cold_start),
+            ms(self.exec) * 1e3,
+            ratio(self.exec, self.spawn),
+            ms(self.spawn) * 1e3,
+            ms(self.read) * 1e3,
+            ms(self.reset),
+            ms(self.files_pool),
+            ms(self.files_fresh),
+            ratio(self.files_fresh, self.files_pool),
+        )
+    }
+}

@@ -34,7 +34,8 @@ fn main() -> ExitCode {
 }
 
 fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no event loop")?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("no event loop")?;
     let outcome = runtime.block_on(work);
     // Not waited for: a thread may be reading a terminal where nobody types.
     runtime.shutdown_background();

@@ -37,7 +37,8 @@ impl Census {
     pub(super) async fn left(&self, patience: Duration) -> anyhow::Result<Vec<String>> {
         let started = Instant::now();
         loop {
-            let mut left: BTreeSet<_> = self.met.iter().copied().filter(|process| process.is_there()).collect();
+            let mut left: BTreeSet<_> =
+                self.met.iter().copied().filter(|process| process.is_there()).collect();
             left.extend(Process::children()?);
             if left.is_empty() || started.elapsed() >= patience {
                 return Ok(left.iter().map(|process| format!("pid {}", process.pid)).collect());

@@ -15,7 +15,8 @@ pub(super) async fn kill(watch: &mut Watch<'_>) -> anyhow::Result<Killed> {
     let (victim, known) = watch.victim().await?;
     victim.process.signal(Signal::KILL)?;
     let killed = Instant::now();
-    let exited = |change: &Change| matches!(change, Change::Exited { runtime, .. } if *runtime == victim.runtime);
+    let exited =
+        |change: &Change| matches!(change, Change::Exited { runtime, .. } if *runtime == victim.runtime);
     let noticed = watch.until("noticed", exited).await?;
     let whole = watch.until_replaced(victim.runtime, &known).await?;
     Ok(Killed {

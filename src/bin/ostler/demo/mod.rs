@@ -97,9 +97,11 @@ async fn play(
     for size in SIZES {
         let files = &sample.files()[..size];
         stage.begin(&format!("{size} files, a fresh runtime each"), size);
-        let fresh = workload::measure(&settings.fresh()?, files, stage, census).await.context("fresh runtimes")?;
+        let fresh =
+            workload::measure(&settings.fresh()?, files, stage, census).await.context("fresh runtimes")?;
         stage.begin(&format!("{size} files, from the pool"), size);
-        let pooled = workload::measure(&settings.config, files, stage, census).await.context("from the pool")?;
+        let pooled =
+            workload::measure(&settings.config, files, stage, census).await.context("from the pool")?;
         report.add_row(size, fresh, pooled);
     }
     stage.show(report.table());

@@ -151,7 +151,13 @@ impl Report {
 
 impl fmt::Display for Files {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "files      {} from {}, {} KiB", self.used, self.directory.display(), self.bytes.div_ceil(1024))?;
+        write!(
+            f,
+            "files      {} from {}, {} KiB",
+            self.used,
+            self.directory.display(),
+            self.bytes.div_ceil(1024)
+        )?;
         if self.distinct < self.used {
             write!(f, "; only {} there, so they come again", self.distinct)?;
         }
@@ -168,7 +174,10 @@ impl fmt::Display for Start {
 impl fmt::Display for Killed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { runtime, pid, detected_ms, whole_ms } = self;
-        write!(f, "killed     {runtime} (pid {pid}) by SIGKILL from outside: noticed after {detected_ms:.1} ms, ")?;
+        write!(
+            f,
+            "killed     {runtime} (pid {pid}) by SIGKILL from outside: noticed after {detected_ms:.1} ms, "
+        )?;
         write!(f, "whole again after {whole_ms:.1} ms")
     }
 }
@@ -176,14 +185,20 @@ impl fmt::Display for Killed {
 impl fmt::Display for UsedUp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { runtime, uses, whole_ms } = self;
-        write!(f, "used up    {runtime} after {uses} leases: retired used_up, whole again after {whole_ms:.1} ms")
+        write!(
+            f,
+            "used up    {runtime} after {uses} leases: retired used_up, whole again after {whole_ms:.1} ms"
+        )
     }
 }
 
 impl fmt::Display for Unhealthy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { runtime, pid, detected_ms, whole_ms } = self;
-        write!(f, "unhealthy  {runtime} (pid {pid}) by SIGSTOP: retired unhealthy after {detected_ms:.0} ms, ")?;
+        write!(
+            f,
+            "unhealthy  {runtime} (pid {pid}) by SIGSTOP: retired unhealthy after {detected_ms:.0} ms, "
+        )?;
         write!(f, "whole again after {whole_ms:.0} ms")
     }
 }
@@ -195,7 +210,11 @@ impl fmt::Display for End {
             write!(f, "shut down in {shutdown_ms:.1} ms; ")?;
         }
         write!(f, "of {} runtimes met, ", self.processes)?;
-        if self.left.is_empty() { f.write_str("none is left") } else { write!(f, "left: {}", self.left.join(", ")) }
+        if self.left.is_empty() {
+            f.write_str("none is left")
+        } else {
+            write!(f, "left: {}", self.left.join(", "))
+        }
     }
 }
 

@@ -42,10 +42,14 @@ async fn work(pool: &Pool, file: &File, census: &mut Census) -> anyhow::Result<(
     let wc = Exec::new("wc").args(["-l", "-c", "--"]).arg(&file.name).timeout(COUNTING);
     let counted = lease.exec(wc).await?;
     ensure!(counted.success(), "wc failed: {}", String::from_utf8_lossy(&counted.stderr));
-    let mut numbers = counted.stdout.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).map(number);
+    let mut numbers =
+        counted.stdout.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).map(number);
     let (lines, bytes) = (numbers.next().flatten(), numbers.next().flatten());
     let expected = (Some(file.newlines()), Some(file.content.len()));
-    ensure!((lines, bytes) == expected, "wc counted {lines:?} lines and {bytes:?} bytes, it has {expected:?}");
+    ensure!(
+        (lines, bytes) == expected,
+        "wc counted {lines:?} lines and {bytes:?} bytes, it has {expected:?}"
+    );
     Ok(())
 }
 

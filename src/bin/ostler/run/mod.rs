@@ -32,11 +32,8 @@ pub(crate) async fn run(args: &RunArgs, log: LogArgs) -> anyhow::Result<u8> {
         started = start => started?,
     };
     let sink = Sink::to(tokio::io::stdout());
-    let mut announcer = if args.json {
-        Announcer::events(&ostler, &sink, log.logger())
-    } else {
-        Announcer::readiness(&sink)
-    };
+    let mut announcer =
+        if args.json { Announcer::events(&ostler, &sink, log.logger()) } else { Announcer::readiness(&sink) };
     announcer.watch(ostler.pools());
     while signals.next().await == Caught::Hangup {
         if let Some(new) = reload(&mut ostler, &config, &args.config, log.logger()).await {

@@ -1,0 +1,10 @@
+//! The `ostler` command as its users meet it: arguments in; status, stdout and stderr out; and no process left.
+#![cfg(feature = "cli")]
+
+mod check;
+mod demo;
+mod exec;
+mod host;
+mod reload;
+mod run;
+mod usage;

@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process, set_child_subreaper};
 use tempfile::TempDir;
 
 /// How long anything may take.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 const OSTLER: &str = env!("CARGO_BIN_EXE_ostler");
 
@@ -45,7 +45,7 @@ impl Place {
 
     /// Writes `pools.toml`, with a state directory in this place.
     pub(crate) fn config(&self, pools: &str) -> PathBuf {
-        self.file("pools.toml", &format!("state_dir = \"state\"\n{pools}"))
+        self.file("pools.toml", format!("state_dir = \"state\"\n{pools}"))
     }
 
     pub(crate) fn file(&self, name: &str, text: impl AsRef<[u8]>) -> PathBuf {

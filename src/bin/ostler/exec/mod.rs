@@ -13,7 +13,7 @@ use crate::args::{ExecArgs, LogArgs};
 use crate::exit::{self, Misuse};
 use crate::log::Log;
 use crate::output;
-use crate::signals::Signals;
+use crate::signals::{Caught, Signals};
 use relay::{Relay, Step};
 
 /// Errno of a file that is executable and no program.
@@ -111,7 +111,7 @@ async fn relayed(
                 // Dropped with the relay, the command is killed and all it has started with it.
                 Some(_) => return Ok(caught.status()),
             },
-            () = &mut patience => return Ok(told.map_or(exit::OWN_FAILURE, |caught| caught.status())),
+            () = &mut patience => return Ok(told.map_or(exit::OWN_FAILURE, Caught::status)),
             step = relay.step() => match step {
                 Step::Passed => {}
                 Step::Stuck => return closed(relay.finish().await),

@@ -60,7 +60,8 @@ async fn stop(
 ) -> Result<(), ostler::Error> {
     info!(log, "draining"; "grace" => ?grace);
     let mut drains = JoinSet::new();
-    for pool in ostler.pools().cloned() {
+    for pool in ostler.pools() {
+        let pool = pool.clone();
         drains.spawn(async move { pool.drain().await });
     }
     tokio::select! {

@@ -28,10 +28,14 @@ pub(super) fn load(path: &Path, variables: Vec<(OsString, OsString)>) -> Result<
     read(&text, format, path, &base, variables)
 }
 
-pub(super) fn parse(text: &str, format: Format) -> Result<Config, ConfigError> {
+pub(super) fn parse(
+    text: &str,
+    format: Format,
+    variables: Vec<(OsString, OsString)>,
+) -> Result<Config, ConfigError> {
     // Without a current directory relative paths stay as they are, and are found missing.
     let base = std::env::current_dir().unwrap_or_default();
-    read(text, format, Path::new("text"), &base, Vec::new())
+    read(text, format, Path::new("text"), &base, variables)
 }
 
 fn text(path: &Path) -> Result<String, String> {

@@ -63,7 +63,20 @@ impl Config {
     ///
     /// Everything that is wrong with it; see the [module](super).
     pub fn parse(text: &str, format: Format) -> Result<Self, ConfigError> {
-        load::parse(text, format)
+        Self::parse_with(text, format, [])
+    }
+
+    /// As [`parse`](Self::parse), with these variables on top, as if they were the environment's.
+    ///
+    /// # Errors
+    ///
+    /// As [`parse`](Self::parse).
+    pub fn parse_with(
+        text: &str,
+        format: Format,
+        variables: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, ConfigError> {
+        load::parse(text, format, variables.into_iter().collect())
     }
 
     /// Starts a config in code.

@@ -5,7 +5,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use tokio::sync::watch;
 
@@ -60,6 +60,7 @@ impl Wire for FakeWire {
             request: Some(request),
             input: Vec::new(),
             answer: None,
+            reader: None,
             replies: VecDeque::new(),
             tainted: Arc::clone(&self.tainted),
         };
@@ -97,6 +98,8 @@ struct FakeCall {
     request: Option<Request>,
     input: Vec<u8>,
     answer: Option<Answer>,
+    /// Waits for an answer that has not begun.
+    reader: Option<Waker>,
     replies: VecDeque<Reply>,
     tainted: Arc<AtomicBool>,
 }
@@ -117,7 +120,7 @@ impl FakeCall {
         let input = std::mem::take(&mut self.input);
         let runtime = Arc::clone(&self.runtime);
         let (epoch, mut lease) = (self.epoch, self.lease.clone());
-        self.answer = Some(Box::pin(async move {
+        self.answer_with(Box::pin(async move {
             let alive = Arc::clone(&runtime);
             let over = async {
                 match epoch {
@@ -133,6 +136,13 @@ impl FakeCall {
                 replies = answer(runtime, request, input) => Ok(replies),
             }
         }));
+    }
+
+    fn answer_with(&mut self, answer: Answer) {
+        self.answer = Some(answer);
+        if let Some(reader) = self.reader.take() {
+            reader.wake();
+        }
     }
 }
 
@@ -171,7 +181,10 @@ impl Call for FakeCall {
             if let Some(reply) = self.replies.pop_front() {
                 return Poll::Ready(Ok(reply));
             }
-            let Some(answer) = self.answer.as_mut() else { return Poll::Pending };
+            let Some(answer) = self.answer.as_mut() else {
+                self.reader = Some(cx.waker().clone());
+                return Poll::Pending;
+            };
             let Poll::Ready(result) = answer.as_mut().poll(cx) else { return Poll::Pending };
             self.answer = None;
             match result {
@@ -198,7 +211,7 @@ impl Call for FakeCall {
     }
 
     fn signal(&mut self, _signal: u32) -> Result<(), WireError> {
-        self.answer = Some(Box::pin(async { Ok(program::exited(None, Some(9), Vec::new())) }));
+        self.answer_with(Box::pin(async { Ok(program::exited(None, Some(9), Vec::new())) }));
         Ok(())
     }
 }

@@ -1,0 +1,214 @@
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use ostler::config::{LogFormat, LogLevel};
+
+const STATUSES: &str = "\
+Exit status:
+  0  ok
+  1  failed
+  2  bad usage or bad config; nothing was started
+
+Results go to stdout; logs and progress go to stderr.";
+
+const DEMO_EXAMPLES: &str = "\
+Examples:
+  ostler demo
+  ostler demo --files ~/src/project
+  ostler demo --json | jq '.workload[-1].ratio'
+
+Exit status: 0 when every step came true, 1 when one did not, 2 for bad usage or config, 130 or 143 when
+interrupted.";
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  ostler run config/demo.toml
+  ostler run pools.yaml --json --log-format json 2>ostler.log
+  kill -HUP $(pidof ostler)      # take up the changed file
+
+Signals: TERM or INT drains the pools, for as long as `shutdown_grace`, and stops; a second one stops at once.
+HUP reads the file again; when something is wrong with it, all of that is reported and the old settings stay.
+
+Exit status: 0 when stopped and nothing is left, 1 when something could not be started or ended, 2 for bad
+usage or config.";
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  ostler check config/demo.toml
+  OSTLER__POOLS__SANDBOX__MAX=16 ostler check config/demo.toml
+  ostler check pools.yaml --json | jq .config
+
+Exit status: 0 when it is good, 2 when it is not.";
+
+const EXEC_EXAMPLES: &str = "\
+Examples:
+  ostler exec config/demo.toml sandbox -- uname -a
+  tar c src | ostler exec config/demo.toml sandbox --timeout 30s -- sh -c 'tar x && grep -rc TODO src'
+  ostler exec config/demo.toml sandbox --env LC_ALL=C --no-stdin -- sort --version
+
+Exit status: the command's own; 128 + the signal's number when a signal ended it; 124 when the timeout did; 127
+when there is no such command; 126 when it can't be run; 125 when ostler itself failed; 2 for bad usage or
+config.";
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  ostler completions bash > /etc/bash_completion.d/ostler
+  ostler completions fish > ~/.config/fish/completions/ostler.fish";
+
+/// Keeps pools of warm, sandboxed runtimes: always a fresh one ready, the tired one cleaned or replaced.
+#[derive(Debug, Parser)]
+#[command(name = "ostler", version, after_help = STATUSES)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show on real files what a warm pool does: speed, and what happens when runtimes fail
+    #[command(after_help = DEMO_EXAMPLES)]
+    Demo(DemoArgs),
+    /// Supervise the pools of a config until told to stop
+    #[command(after_help = RUN_EXAMPLES)]
+    Run(RunArgs),
+    /// Check a config and print it with everything that applies, defaults included
+    #[command(after_help = CHECK_EXAMPLES)]
+    Check(CheckArgs),
+    /// Run one command in a runtime of a pool
+    #[command(after_help = EXEC_EXAMPLES)]
+    Exec(ExecArgs),
+    /// Print a completion script for a shell
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
+    Completions(CompletionsArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct DemoArgs {
+    /// Config with a pool `sandbox` of backend `process` [default: config/demo.toml, else the one built in]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Directory whose files are worked on: readable ones of up to 1 MiB, outside `target` and `.git`
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(crate) files: PathBuf,
+    /// Print one JSON document in place of text
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct RunArgs {
+    /// Config file: TOML, YAML or JSON, by its extension
+    pub(crate) config: PathBuf,
+    /// Print what happens in the pools as JSON, an event a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct CheckArgs {
+    /// Config file: TOML, YAML or JSON, by its extension
+    pub(crate) config: PathBuf,
+    /// Print one JSON document: whether it is good, and the config or the problems
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ExecArgs {
+    /// Config file: TOML, YAML or JSON, by its extension
+    pub(crate) config: PathBuf,
+    /// The pool whose settings apply; one runtime of it is made
+    pub(crate) pool: String,
+    /// End the command and all it has started after this long [default: the pool's `exec_timeout`]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) timeout: Option<Duration>,
+    /// Set an environment variable of the command, over the pool's; may be repeated
+    #[arg(long = "env", value_name = "NAME=VALUE", value_parser = variable)]
+    pub(crate) env: Vec<(String, String)>,
+    /// Where in the runtime it runs, relative to the workspace [default: the workspace]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) cwd: Option<PathBuf>,
+    /// Give the command an empty stdin in place of ours
+    #[arg(long)]
+    pub(crate) no_stdin: bool,
+    /// The command and its arguments
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub(crate) command: Vec<OsString>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct CompletionsArgs {
+    /// For which shell
+    pub(crate) shell: Shell,
+}
+
+/// What is logged, to stderr.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(crate) struct LogArgs {
+    /// Least severe log records to write [default: the config's; for `demo` and `exec`: warning]
+    #[arg(long, global = true, value_enum, value_name = "LEVEL")]
+    pub(crate) log_level: Option<Level>,
+    /// How to write them [default: the config's]
+    #[arg(long, global = true, value_enum, value_name = "FORMAT")]
+    pub(crate) log_format: Option<Format>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Level {
+    Critical,
+    Error,
+    Warning,
+    Info,
+    Debug,
+    Trace,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    Text,
+    /// For machines
+    Json,
+}
+
+impl From<Level> for LogLevel {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Critical => Self::Critical,
+            Level::Error => Self::Error,
+            Level::Warning => Self::Warning,
+            Level::Info => Self::Info,
+            Level::Debug => Self::Debug,
+            Level::Trace => Self::Trace,
+        }
+    }
+}
+
+impl From<Format> for LogFormat {
+    fn from(format: Format) -> Self {
+        match format {
+            Format::Text => Self::Text,
+            Format::Json => Self::Json,
+        }
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(duration) if duration.is_zero() => Err("must be longer than nothing".to_owned()),
+        Ok(duration) => Ok(duration),
+        Err(error) => Err(format!("{error}; write it as 500ms, 30s or 1h 30m")),
+    }
+}
+
+fn variable(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("must be NAME=VALUE".to_owned()),
+    }
+}

@@ -1,0 +1,84 @@
+//! Processes of this host, told apart from later ones with the same number.
+
+use std::fs;
+use std::io;
+
+use anyhow::{Context as _, ensure};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+/// A process that was there when it was looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Process {
+    pub(super) pid: u32,
+    /// Ticks from boot to its start.
+    started: u64,
+}
+
+/// What `/proc/PID/stat` says.
+struct Stat {
+    parent: u32,
+    started: u64,
+}
+
+impl Process {
+    /// The process a runtime's handle names: `pid 4711`. None when it is gone, or the handle names none.
+    pub(super) fn of(handle: &str) -> Option<Self> {
+        Self::find(handle.strip_prefix("pid ")?.parse().ok()?)
+    }
+
+    fn find(pid: u32) -> Option<Self> {
+        stat(pid).map(|stat| Self { pid, started: stat.started })
+    }
+
+    /// Those whose parent is this very process.
+    pub(super) fn children() -> io::Result<Vec<Self>> {
+        let own = std::process::id();
+        let mut children = Vec::new();
+        for entry in fs::read_dir("/proc")? {
+            let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+            if let Some(Stat { parent, started }) = stat(pid)
+                && parent == own
+            {
+                children.push(Self { pid, started });
+            }
+        }
+        Ok(children)
+    }
+
+    /// Whether it is still there, if only to be reaped.
+    pub(super) fn is_there(self) -> bool {
+        stat(self.pid).is_some_and(|stat| stat.started == self.started)
+    }
+
+    /// Sends it a signal, if it descends from this process and has not ended meanwhile.
+    pub(super) fn signal(self, signal: Signal) -> anyhow::Result<()> {
+        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw).context("not a pid")?;
+        // From here on the number can't come to mean another process.
+        let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
+        ensure!(self.is_there(), "pid {} has ended", self.pid);
+        ensure!(self.is_ours(), "pid {} is not ours", self.pid);
+        pidfd_send_signal(pidfd, signal)?;
+        Ok(())
+    }
+
+    fn is_ours(self) -> bool {
+        let own = std::process::id();
+        let mut pid = self.pid;
+        while let Some(Stat { parent, .. }) = stat(pid) {
+            if parent == own {
+                return true;
+            }
+            pid = parent;
+        }
+        false
+    }
+}
+
+fn stat(pid: u32) -> Option<Stat> {
+    let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    // The name comes second, in brackets, and may hold anything.
+    let after = stat.iter().rposition(|byte| *byte == b')')? + 1;
+    let fields: Vec<_> = std::str::from_utf8(&stat[after..]).ok()?.split_ascii_whitespace().collect();
+    // Fields 4 and 22 of proc(5), counted from the third.
+    Some(Stat { parent: fields.get(1)?.parse().ok()?, started: fields.get(19)?.parse().ok()? })
+}

@@ -1,0 +1,58 @@
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use ostler::{Config, Exec, Ostler, Pool};
+
+use super::census::Census;
+use super::files::File;
+use super::settings::POOL;
+use super::stage::Stage;
+
+/// Longest a count may take.
+const COUNTING: Duration = Duration::from_secs(10);
+
+/// Starts the pool and takes each file through a lease of its own, one after the other; answers how long that
+/// took, the start included. The end is not.
+pub(super) async fn measure(
+    config: &Config,
+    files: &[File],
+    stage: &Stage,
+    census: &mut Census,
+) -> anyhow::Result<Duration> {
+    let started = Instant::now();
+    let ostler = Ostler::start(config.clone()).await?;
+    let pool = ostler.pool(POOL)?;
+    for file in files {
+        work(&pool, file, census).await.with_context(|| file.name.display().to_string())?;
+        stage.advance();
+    }
+    let took = started.elapsed();
+    census.add_all(&pool).await?;
+    ostler.shutdown_within(Duration::ZERO).await?;
+    Ok(took)
+}
+
+/// Copies a file in, reads it back and has its lines and bytes counted.
+async fn work(pool: &Pool, file: &File, census: &mut Census) -> anyhow::Result<()> {
+    let lease = pool.acquire().await?;
+    census.add(lease.handle());
+    lease.write(&file.name, &file.content).await?;
+    let back = lease.read(&file.name).await?;
+    ensure!(back == file.content, "was read back as something else");
+    let wc = Exec::new("wc").args(["-l", "-c", "--"]).arg(&file.name).timeout(COUNTING);
+    let counted = lease.exec(wc).await?;
+    ensure!(counted.success(), "wc failed: {}", String::from_utf8_lossy(&counted.stderr));
+    let mut numbers =
+        counted.stdout.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).map(number);
+    let (lines, bytes) = (numbers.next().flatten(), numbers.next().flatten());
+    let expected = (Some(file.newlines()), Some(file.content.len()));
+    ensure!(
+        (lines, bytes) == expected,
+        "wc counted {lines:?} lines and {bytes:?} bytes, it has {expected:?}"
+    );
+    Ok(())
+}
+
+fn number(word: &[u8]) -> Option<usize> {
+    std::str::from_utf8(word).ok()?.parse().ok()
+}

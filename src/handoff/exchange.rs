@@ -127,7 +127,7 @@ impl<R> Exchange<R> {
             spill.iter().position(Ticket::is_condemned).map(|index| spill.swap_remove(index))
         };
         if spilled.is_none() {
-            self.release();
+            self.tally.give_back();
         }
         spilled
     }
@@ -140,7 +140,9 @@ impl<R> Exchange<R> {
         let unserved = if self.tally.has_waiters() { self.serve(ticket) } else { Some(ticket) };
         if let Some(ticket) = unserved {
             self.push(ticket);
-            self.release();
+            if self.tally.add() {
+                self.settle();
+            }
         }
     }
 
@@ -163,7 +165,7 @@ impl<R> Exchange<R> {
     pub(super) fn leave(&self, place: usize) {
         let turn = self.lock().waiters.leave(place);
         match turn {
-            Turn::Waiting(_) => self.release(),
+            Turn::Waiting(_) => self.tally.give_back(),
             Turn::Served(ticket) => self.put(ticket),
             Turn::Refused | Turn::Left => {}
         }
@@ -201,7 +203,7 @@ impl<R> Exchange<R> {
                 Joined::Served(ticket) => return Attempt::Taken(ticket),
                 Joined::OthersFirst => self.settle(),
                 Joined::Not(error) => {
-                    self.release();
+                    self.tally.give_back();
                     return Attempt::Refused(error);
                 }
             }
@@ -250,25 +252,13 @@ impl<R> Exchange<R> {
 
     /// Hands over to the oldest waiter past the queue. Gives the ticket back if nobody waits.
     fn serve(&self, ticket: Ticket<R>) -> Option<Ticket<R>> {
-        let (turn, unsettled) = {
-            let mut desk = self.lock();
-            match desk.waiters.serve(ticket) {
-                Ok(turn) => (turn, self.tally.add() && !desk.waiters.is_empty() && !self.is_empty(&desk)),
-                Err(ticket) => return Some(ticket),
-            }
+        let turn = match self.lock().waiters.serve(ticket) {
+            Ok(turn) => turn,
+            Err(ticket) => return Some(ticket),
         };
+        self.tally.give_back();
         turn.wake();
-        if unsettled {
-            self.settle();
-        }
         None
-    }
-
-    /// The count goes up: for a ticket just pushed, or for a taker that is none any more.
-    fn release(&self) {
-        if self.tally.add() {
-            self.settle();
-        }
     }
 
     /// Brings ready tickets and waiters together until either is used up.
@@ -309,7 +299,7 @@ impl<R> Exchange<R> {
     fn pop_claimed(&self) -> Option<Ticket<R>> {
         let ticket = self.ready.pop().or_else(|| self.pop(&mut self.lock()));
         if ticket.is_none() {
-            self.release();
+            self.tally.give_back();
         }
         ticket
     }

@@ -4,13 +4,11 @@
 //! lease across one `tokio::task::yield_now`. Everybody is measured in turn, several rounds over, and the median
 //! stands. Peers run as they come out of the box, with checks that do nothing.
 
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::hint::black_box;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use ostler::handoff::{Handoff, Hooks, Taken};
 use ostler::model::{Epoch, RuntimeId};
@@ -191,7 +189,6 @@ struct OurLease {
 
 const TEST_AFTER_IDLE: u64 = 1000;
 const MAX_USES: u64 = u64::MAX;
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Ours {
     fn new() -> Self {
@@ -211,13 +208,7 @@ impl Contender for Ours {
     type Lease = OurLease;
 
     async fn lease(&self) -> OurLease {
-        let mut take = pin!(self.0.take());
-        let first = poll_fn(|cx| Poll::Ready(take.as_mut().poll(cx))).await;
-        let taken = match first {
-            Poll::Ready(taken) => taken,
-            Poll::Pending => tokio::time::timeout(ACQUIRE_TIMEOUT, take).await.expect("in time"),
-        };
-        let mut taken = taken.expect("an open handoff with room to wait");
+        let mut taken = self.0.take().await.expect("an open handoff with room to wait");
         assert!(taken.idle() < TEST_AFTER_IDLE);
         let epoch = taken.lease();
         OurLease { taken, epoch }

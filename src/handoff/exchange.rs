@@ -195,7 +195,6 @@ impl<R> Exchange<R> {
     }
 
     /// For a taker whom the fast way did not serve. The count is already lowered for it.
-    #[cold]
     fn queue(&self, waker: &Waker) -> Attempt<R> {
         loop {
             match self.join(waker.clone()) {
@@ -239,10 +238,12 @@ impl<R> Exchange<R> {
     fn rejoin(&self, place: usize, waker: Waker) {
         let turn = {
             let mut desk = self.lock();
-            if !desk.waiters.is_closed() {
+            if desk.waiters.is_closed() {
+                desk.waiters.refuse(place)
+            } else {
                 self.tally.subtract();
+                desk.waiters.rejoin(place, waker)
             }
-            desk.waiters.rejoin(place, waker)
         };
         if let Turn::Served(ticket) = turn {
             self.return_to_owner(ticket);

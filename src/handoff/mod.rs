@@ -44,6 +44,8 @@
 //! `A = C + W + T + X`: a take that finds `C > 0` leaves a ticket for each who waits, and somebody is about to hand
 //! it over. All others go through the line, oldest first.
 
+#![deny(unsafe_code)]
+
 mod exchange;
 mod gauge;
 mod handle;

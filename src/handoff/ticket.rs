@@ -9,6 +9,7 @@ use super::sync::{Arc, AtomicBool, Ordering};
 ///
 /// A ticket out of circulation is a plain value: dropping it drops the resource and nothing else. In
 /// circulation it is ready, or it is with a taker, guarded by [`Taken`](super::Taken).
+#[must_use = "dropped, the runtime is in circulation no more"]
 pub struct Ticket<R>(Box<Record<R>>);
 
 struct Record<R> {

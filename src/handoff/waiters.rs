@@ -138,17 +138,19 @@ impl<T> Waiters<T> {
         }
     }
 
-    /// Has the waiter at `number`, whose turn had come for nothing, wait once more in its old place; or refuses
-    /// it, if it is too late for that. Answers what its turn was.
+    /// Has the waiter at `number`, whose turn had come for nothing, wait once more in its old place. Answers what
+    /// its turn was.
     pub(super) fn rejoin(&mut self, number: usize, waker: Waker) -> Turn<T> {
         let Some(index) = self.find(number) else { return Turn::Waiting(waker) };
-        let turn = &mut self.line[index].turn;
-        if self.closed {
-            return mem::replace(turn, Turn::Refused);
-        }
         self.oldest = self.oldest.min(index);
         self.waiting += 1;
-        mem::replace(turn, Turn::Waiting(waker))
+        mem::replace(&mut self.line[index].turn, Turn::Waiting(waker))
+    }
+
+    /// Refuses the waiter at `number`, whose turn had come for nothing. Answers what its turn was.
+    pub(super) fn refuse(&mut self, number: usize) -> Turn<T> {
+        let Some(index) = self.find(number) else { return Turn::Left };
+        mem::replace(&mut self.line[index].turn, Turn::Refused)
     }
 
     /// The waiter at `number` goes, whether its turn has come or not. Answers what it was.

@@ -112,7 +112,7 @@ fn waiters_are_served_in_order() {
             // Youngest first: who is served has all older ones served before.
             for (take, served) in takes.iter_mut().zip(&mut served).rev() {
                 *served = match poll_once(take) {
-                    Poll::Ready(taken) => Some(taken),
+                    Poll::Ready(got) => Some(got),
                     Poll::Pending => None,
                 };
             }

@@ -137,8 +137,11 @@ impl<R> Exchange<R> {
         if ticket.is_condemned() {
             return self.return_to_owner(ticket);
         }
-        let unserved = if self.tally.has_waiters() { self.serve(ticket) } else { Some(ticket) };
-        if let Some(ticket) = unserved {
+        // Not the count is asked whether somebody waits: it is another processor's, and would have to be fetched
+        // once to be read and again to be changed.
+        let unserved = if ticket.was_awaited() { self.serve(ticket) } else { Some(ticket) };
+        if let Some(mut ticket) = unserved {
+            ticket.set_awaited(false);
             self.push(ticket);
             if self.tally.add() {
                 self.settle();
@@ -279,7 +282,8 @@ impl<R> Exchange<R> {
         if desk.waiters.is_empty() && !desk.waiters.is_closed() {
             return Step::Done;
         }
-        let Some(ticket) = self.pop(&mut desk) else { return Step::Done };
+        let Some(mut ticket) = self.pop(&mut desk) else { return Step::Done };
+        ticket.set_awaited(true);
         let served = if ticket.is_condemned() { Err(ticket) } else { desk.waiters.serve(ticket) };
         match served {
             Ok(turn) => Step::Served(turn),

@@ -15,8 +15,8 @@
 //! One signed counter `C` (above zero: ready tickets; below: waiters), a lock-free queue `Q` of ready tickets, and
 //! the line `W` of waiters under a lock of its own, which no fast path touches.
 //!
-//! * put: push to `Q`; add one to `C`; if it was below zero, settle. If `C` is below zero from the start, the
-//!   oldest waiter gets the ticket past `Q`, under the lock, and one is added to `C`.
+//! * put: push to `Q`; add one to `C`; if it was below zero, settle. A ticket that was awaited the last time goes to
+//!   the oldest waiter past `Q`, under the lock, and one is added to `C`; if nobody waits, it is put as any other.
 //! * take: subtract one from `C`; if it was above zero and `Q` yields a ticket, done. Else, under the lock: if nobody
 //!   waits and `Q` yields after all, done; if there are both, settle first; else join `W` at the end.
 //! * settle: under the lock, while both `W` and `Q` have something, hand the ticket to the oldest waiter; wake it

@@ -52,12 +52,6 @@ impl Tally {
         self.0.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Whether somebody seems to wait.
-    #[inline]
-    pub(super) fn has_waiters(&self) -> bool {
-        self.0.load(Ordering::Relaxed) < 0
-    }
-
     /// Closes, with the `refused` waiters gone at once.
     pub(super) fn close(&self, refused: usize) {
         self.0.fetch_sub(CLOSED - i64::try_from(refused).unwrap_or(0), Ordering::SeqCst);

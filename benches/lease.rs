@@ -177,7 +177,7 @@ fn warm<C: Contender>(runtime: &Runtime, pool: C) -> C {
     pool
 }
 
-/// The handoff, with what a pool's lease does around it.
+/// The handoff, with what a pool's lease does around it under `reset = "none"`.
 #[derive(Clone)]
 struct Ours(Arc<Handoff<Arc<AtomicU64>>>);
 

@@ -25,9 +25,9 @@
 //!
 //! # Why nobody waits beside a ready ticket
 //!
-//! Let `A` be the tickets in `Q`, less the puts that have pushed but not yet added their one; `T` the takers that have subtracted but neither
-//! popped nor joined; and `X` the waiters that are served or gone but have not been added back. Each step keeps
-//! `C = A − W − T − X`.
+//! Let `A` be the tickets in `Q`, less the puts that have pushed but not yet added their one; `T` the takers that
+//! have subtracted but neither popped nor joined; `X` the waiters that are served past `Q` or gone, and not yet added
+//! back. Each step keeps `C = A − W − T − X`.
 //!
 //! Whenever `W > 0` and `A > 0`, somebody is about to settle, which ends with `W` or `Q` empty:
 //!

@@ -34,8 +34,7 @@
 //! * A put that adds its one while `A ≤ 0 < W` finds `C < 0`, and settles.
 //! * One that adds it while `A > 0` and `W > 0` leaves it to whoever is about to settle already.
 //! * A taker joins only when it has seen `Q` empty under the lock: `A` is not above zero then.
-//! * A settle that finds a condemned ticket takes it out, subtracts, and goes on. A waiter whose ticket was
-//!   condemned on the way rejoins, and settles.
+//! * A waiter that finds its ticket condemned on the way rejoins where it was, and settles.
 //!
 //! At rest every put has added its one and nobody is about to settle, so `W` or `Q` is empty, and `C = Q − W`.
 //!

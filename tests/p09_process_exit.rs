@@ -69,13 +69,13 @@ async fn a_runtime_out_of_memory_says_so() {
     }
     // Files in a tmpfs are memory that no killed command gives back, so in the end it is the guest's turn.
     let file = |number| Exec::shell(format!("head -c 1M /dev/zero > {number}"));
-    let fill = async {
+    let until_the_end = async {
         let mut number = 0;
         while runtime.run(file(number)).await.is_ok() {
             number += 1;
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), fill).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(30), until_the_end).await.unwrap();
     let exit = (&mut runtime.exit).await;
     assert_eq!(exit.cause, "out of memory");
     runtime.exit = Box::pin(async move { exit });

@@ -1,6 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -8,7 +9,7 @@ use tokio::sync::watch;
 use super::clock::millis;
 use crate::guest::{Defaults, Wire};
 use crate::handoff::{Handoff, Hooks, Ticket};
-use crate::model::{PoolName, PoolSpec, ResetPolicy};
+use crate::model::{Exhausted, PoolName, PoolSpec, ResetPolicy};
 use crate::observe::{Board, Status};
 
 /// What a ticket carries: all that a lease works with.
@@ -73,12 +74,16 @@ impl Settings {
     }
 }
 
-/// The settings that every lease looks at, as single words.
+/// The settings that every acquire and release looks at, as single words in a cache line that is never written
+/// meanwhile.
 #[derive(Debug, Default)]
+#[repr(align(128))]
 pub(crate) struct Knobs {
     /// Uses a runtime may have and go straight back without a reset; 0 when there is always one.
     straight_back_until: AtomicU64,
     test_after_idle_ms: AtomicU64,
+    acquire_timeout_ns: AtomicU64,
+    when_exhausted: AtomicU8,
 }
 
 impl Knobs {
@@ -89,6 +94,14 @@ impl Knobs {
         };
         self.straight_back_until.store(until, Ordering::Relaxed);
         self.test_after_idle_ms.store(millis(spec.test_after_idle), Ordering::Relaxed);
+        let timeout = u64::try_from(spec.acquire_timeout.as_nanos()).unwrap_or(u64::MAX);
+        self.acquire_timeout_ns.store(timeout, Ordering::Relaxed);
+        let exhausted = match spec.when_exhausted {
+            Exhausted::Wait => 0,
+            Exhausted::Fail => 1,
+            Exhausted::Overflow => 2,
+        };
+        self.when_exhausted.store(exhausted, Ordering::Relaxed);
     }
 
     /// Whether a runtime with so many uses goes straight back to the ready ones.
@@ -99,6 +112,18 @@ impl Knobs {
     /// Whether a runtime must be pinged before it is leased.
     pub(crate) fn needs_test(&self, idle_ms: u64) -> bool {
         idle_ms > self.test_after_idle_ms.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn acquire_timeout(&self) -> Duration {
+        Duration::from_nanos(self.acquire_timeout_ns.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn when_exhausted(&self) -> Exhausted {
+        match self.when_exhausted.load(Ordering::Relaxed) {
+            1 => Exhausted::Fail,
+            2 => Exhausted::Overflow,
+            _ => Exhausted::Wait,
+        }
     }
 }
 

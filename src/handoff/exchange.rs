@@ -189,6 +189,15 @@ impl<R> Exchange<R> {
         self.settle();
     }
 
+    /// The coarse clock has moved on.
+    pub(super) fn tick(&self, now: u64) {
+        self.gauge.tick(now);
+        if self.tally.stock().waiters > 0 {
+            let due = self.lock().waiters.remind();
+            due.into_iter().for_each(Turn::wake);
+        }
+    }
+
     pub(super) fn set_queue_limit(&self, limit: usize) {
         self.lock().waiters.set_limit(limit);
     }

@@ -105,9 +105,10 @@ impl<R> Handoff<R> {
     }
 
     /// Sets the coarse clock by which tickets count their idle time: milliseconds since any fixed moment. The
-    /// time between two ticks is how wrong [`Ticket::idle`] may be.
+    /// time between two ticks is how wrong [`Ticket::idle`] may be. Whoever has waited for a whole tick is woken
+    /// once, to set itself a timer if it wants one.
     pub fn tick(&self, now: u64) {
-        self.0.gauge.tick(now);
+        self.0.tick(now);
     }
 }
 

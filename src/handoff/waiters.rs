@@ -34,7 +34,16 @@ pub(super) struct Waiters<T> {
 struct Place<T> {
     /// By which its waiter finds it, wherever it has moved.
     number: usize,
+    age: Age,
     turn: Turn<T>,
+}
+
+/// How often a waiter has seen the clock tick.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Age {
+    New,
+    Once,
+    Reminded,
 }
 
 /// How it stands with one waiter.
@@ -95,7 +104,7 @@ impl<T> Waiters<T> {
     #[inline]
     pub(super) fn join(&mut self, waker: Waker) -> usize {
         let number = self.line.back().map_or(0, |newest| newest.number.wrapping_add(1));
-        self.line.push_back(Place { number, turn: Turn::Waiting(waker) });
+        self.line.push_back(Place { number, age: Age::New, turn: Turn::Waiting(waker) });
         self.waiting += 1;
         number
     }
@@ -168,6 +177,28 @@ impl<T> Waiters<T> {
         self.waiting = 0;
         let waiting = self.line.iter_mut().filter(|place| matches!(place.turn, Turn::Waiting(_)));
         waiting.map(|place| mem::replace(&mut place.turn, Turn::Refused)).collect()
+    }
+
+    /// The clock ticked. Answers the turns of those who have now waited for a whole tick, with their wakers in
+    /// them: each is woken once though its turn has not come, to set itself a timer. Most never wait so long,
+    /// and a timer costs more than all the rest of a wait.
+    pub(super) fn remind(&mut self) -> Vec<Turn<T>> {
+        let mut due = Vec::new();
+        for place in self.line.iter_mut().rev() {
+            match place.age {
+                Age::New => place.age = Age::Once,
+                Age::Once => {
+                    place.age = Age::Reminded;
+                    if let Turn::Waiting(waker) = &mut place.turn {
+                        // Woken, it looks at its place and leaves its waker anew.
+                        due.push(Turn::Waiting(mem::replace(waker, Waker::noop().clone())));
+                    }
+                }
+                // So are all before it.
+                Age::Reminded => break,
+            }
+        }
+        due
     }
 
     /// As far from the first place as its number says, or less where gaps have been closed.
@@ -246,6 +277,21 @@ impl<T> Turn<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Each once, after a whole tick, whatever else happens.
+    #[test]
+    fn those_who_have_waited_for_a_tick_are_reminded_once() {
+        let mut waiters: Waiters<()> = Waiters::new(usize::MAX);
+        let first = waiters.join(Waker::noop().clone());
+        waiters.join(Waker::noop().clone());
+        assert_eq!(waiters.remind().len(), 0, "they may have joined this moment");
+        waiters.join(Waker::noop().clone());
+        assert_eq!(waiters.remind().len(), 2);
+        assert!(matches!(waiters.leave(first), Turn::Waiting(_)));
+        assert_eq!(waiters.remind().len(), 1);
+        assert_eq!(waiters.remind().len(), 0);
+        assert!(waiters.serve(()).is_ok(), "a reminder is no turn");
+    }
 
     /// Against a plain list that is searched from the front.
     #[test]

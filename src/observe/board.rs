@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use tokio::sync::watch;
 
 use super::histogram::Histogram;
-use crate::model::{Reason, State};
+use crate::model::{Reason, RuntimeId, State};
 
 /// A pool's public figures: written by their one owner each, read by anybody without asking an actor.
 ///
@@ -17,8 +17,8 @@ pub(crate) struct Board {
     launched: AtomicU64,
     degraded: AtomicBool,
     trouble: watch::Sender<Option<Arc<str>>>,
-    pub(crate) leases: AtomicU64,
-    pub(crate) cold: AtomicU64,
+    pub(crate) leases: Spread,
+    pub(crate) cold: Spread,
     pub(crate) timeouts: AtomicU64,
     pub(crate) overloaded: AtomicU64,
     pub(crate) exhausted: AtomicU64,
@@ -37,8 +37,8 @@ impl Default for Board {
             launched: AtomicU64::new(0),
             degraded: AtomicBool::new(false),
             trouble: watch::Sender::new(None),
-            leases: AtomicU64::new(0),
-            cold: AtomicU64::new(0),
+            leases: Spread::default(),
+            cold: Spread::default(),
             timeouts: AtomicU64::new(0),
             overloaded: AtomicU64::new(0),
             exhausted: AtomicU64::new(0),
@@ -91,6 +91,26 @@ impl Board {
 
     pub(crate) fn trouble(&self) -> Option<Arc<str>> {
         self.trouble.borrow().clone()
+    }
+}
+
+/// A counter that every lease raises, spread over cache lines so that two processors seldom raise it in the
+/// same one.
+#[derive(Debug, Default)]
+pub(crate) struct Spread([Line; 16]);
+
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct Line(AtomicU64);
+
+impl Spread {
+    /// Adds one, in the line of this runtime.
+    pub(crate) fn count(&self, runtime: RuntimeId) {
+        count(&self.0[runtime.0 as usize % self.0.len()].0);
+    }
+
+    pub(crate) fn total(&self) -> u64 {
+        self.0.iter().map(|line| line.0.load(Ordering::Relaxed)).sum()
     }
 }
 

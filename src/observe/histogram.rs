@@ -28,10 +28,15 @@ pub struct Summary {
 impl Histogram {
     /// Adds one.
     pub fn record(&self, took: Duration) {
+        self.record_many(took, 1);
+    }
+
+    /// Adds one that stands for `count` like it.
+    pub fn record_many(&self, took: Duration, count: u64) {
         let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let bucket = (u64::BITS - us.leading_zeros()) as usize;
-        self.buckets[bucket.min(BUCKETS - 1)].fetch_add(1, Ordering::Relaxed);
-        self.total_us.fetch_add(us, Ordering::Relaxed);
+        self.buckets[bucket.min(BUCKETS - 1)].fetch_add(count, Ordering::Relaxed);
+        self.total_us.fetch_add(us.saturating_mul(count), Ordering::Relaxed);
     }
 
     /// What has been recorded so far.

@@ -20,6 +20,10 @@ use crate::observe::{Snapshot, Status, count};
 /// Longest that [`ErrorKind::Exhausted`] asks anybody to stay away, and what it says before there was a wait.
 const RETRY_AFTER: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(5));
 
+/// Timeouts shorter than this get their timer when the wait begins, all others when the handoff reminds them,
+/// after two ticks of the coarse clock (100 ms) at most.
+const TIMER_AT_ONCE: Duration = Duration::from_millis(500);
+
 /// A pool of warm runtimes. Cheap to clone; clones are the same pool.
 ///
 /// Stays usable as a value after the [`Ostler`](super::Ostler) it came from has been shut down; acquires then fail
@@ -63,7 +67,7 @@ impl Pool {
                 Poll::Pending => self.wait(take, &request, &mut deadline).await?,
             };
             if !self.shared.knobs.needs_test(taken.idle()) || self.answers(&taken).await {
-                count(&self.shared.board.leases);
+                self.shared.board.leases.count(taken.runtime());
                 return Ok(Lease::new(taken));
             }
             reject(taken);
@@ -75,7 +79,7 @@ impl Pool {
     #[must_use]
     pub fn try_acquire(&self) -> Option<Lease> {
         let taken = self.shared.handoff.try_take()?;
-        count(&self.shared.board.leases);
+        self.shared.board.leases.count(taken.runtime());
         Some(Lease::new(taken))
     }
 
@@ -147,12 +151,12 @@ impl Pool {
     /// Goes on with a take that did not get its runtime at once.
     async fn wait(
         &self,
-        take: Pin<&mut Take<'_, Resource>>,
+        mut take: Pin<&mut Take<'_, Resource>>,
         request: &LeaseRequest,
         deadline: &mut Option<(Instant, Duration)>,
     ) -> Result<Taken<Resource>, Error> {
-        let settings = self.shared.settings();
-        match request.when_exhausted.unwrap_or(settings.spec.when_exhausted) {
+        let knobs = &self.shared.knobs;
+        match request.when_exhausted.unwrap_or_else(|| knobs.when_exhausted()) {
             Exhausted::Wait => {}
             Exhausted::Overflow => self.shared.want_overflow(),
             Exhausted::Fail => {
@@ -162,13 +166,18 @@ impl Pool {
         }
         let started = Instant::now();
         let (deadline, timeout) = *deadline.get_or_insert_with(|| {
-            let timeout = request.timeout.unwrap_or(settings.spec.acquire_timeout);
+            let timeout = request.timeout.unwrap_or_else(|| knobs.acquire_timeout());
             (started + timeout, timeout)
         });
-        match timer::by(&self.shared.runtime, deadline, take).await {
+        let early = if timeout < TIMER_AT_ONCE { None } else { woken(take.as_mut()).await };
+        let taken = match early {
+            Some(taken) => Some(taken),
+            None => timer::by(&self.shared.runtime, deadline, take).await,
+        };
+        match taken {
             Some(Ok(taken)) => {
-                count(&self.shared.board.cold);
-                self.shared.board.wait.record(started.elapsed());
+                self.shared.board.cold.count(taken.runtime());
+                self.record_wait(started, taken.uses());
                 Ok(taken)
             }
             Some(Err(error)) => Err(self.refused(error)),
@@ -176,6 +185,16 @@ impl Pool {
                 count(&self.shared.board.timeouts);
                 Err(self.timed_out("acquire", timeout))
             }
+        }
+    }
+
+    /// All waits of a young runtime are timed, then one in so many, which stands for the others: two clock reads
+    /// would cost as much as a short wait.
+    fn record_wait(&self, started: Instant, uses: u64) {
+        const EACH: u64 = 8;
+        let stands_for = if uses < 64 { 1 } else { EACH * u64::from(uses.is_multiple_of(EACH)) };
+        if stands_for > 0 {
+            self.shared.board.wait.record_many(started.elapsed(), stands_for);
         }
     }
 
@@ -221,6 +240,23 @@ impl Pool {
     fn error(&self, operation: &'static str, kind: ErrorKind) -> Error {
         Error::new(operation, kind).in_pool(self.name())
     }
+}
+
+/// What a take comes to that is queued, when it is next woken: `None` when that was not for its turn. The handoff
+/// wakes everybody who has waited for a tick of the coarse clock, so a timer can wait until then.
+async fn woken(mut take: Pin<&mut Take<'_, Resource>>) -> Option<Result<Taken<Resource>, TakeError>> {
+    // It has been polled in this very turn, and its waker is in its place.
+    let mut polled = true;
+    std::future::poll_fn(|cx| {
+        if std::mem::take(&mut polled) {
+            return Poll::Pending;
+        }
+        match take.as_mut().poll(cx) {
+            Poll::Ready(taken) => Poll::Ready(Some(taken)),
+            Poll::Pending => Poll::Ready(None),
+        }
+    })
+    .await
 }
 
 /// A runtime that failed its test goes home to be destroyed, and is not leased.

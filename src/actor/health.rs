@@ -2,10 +2,11 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 
-use actix::{Actor, Context, Handler, Message, Recipient};
+use actix::{Actor, ActorContext, Context, Handler, Message, Recipient};
 use slog::debug;
 
 use super::clock::Clock;
+use super::end::End;
 use super::runtime::{Probe, Probed};
 use crate::decide::Moment;
 use crate::model::{HealthSpec, PoolName, RuntimeId};
@@ -160,5 +161,13 @@ impl Handler<Probed> for Health {
         } else {
             self.failed(&key);
         }
+    }
+}
+
+impl Handler<End> for Health {
+    type Result = ();
+
+    fn handle(&mut self, _: End, context: &mut Self::Context) {
+        context.stop();
     }
 }

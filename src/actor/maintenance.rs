@@ -1,9 +1,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, Context, Handler, Message, Recipient};
+use actix::{Actor, ActorContext, Context, Handler, Message, Recipient};
 
 use super::clock::{Clock, millis};
+use super::end::End;
 use super::shared::Shared;
 
 /// How often the coarse clock of the handoffs moves. A lease sees time this late at most, and
@@ -68,5 +69,13 @@ impl Handler<MaintenanceTick> for Maintenance {
         if self.ticks >= ROUND && self.supervisor.try_send(Ticked).is_ok() {
             self.ticks = 0;
         }
+    }
+}
+
+impl Handler<End> for Maintenance {
+    type Result = ();
+
+    fn handle(&mut self, _: End, context: &mut Self::Context) {
+        context.stop();
     }
 }

@@ -2,10 +2,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::SystemTime;
 
-use actix::{Actor, Context, Handler, Message};
+use actix::{Actor, ActorContext, Context, Handler, Message};
 use crossbeam_channel::TrySendError;
 use tokio::sync::mpsc;
 
+use super::end::End;
 use super::shared::Shared;
 use crate::observe::{Change, PoolEvent, count};
 
@@ -82,5 +83,13 @@ impl Handler<Subscribe> for Metrics {
 
     fn handle(&mut self, Subscribe(subscriber): Subscribe, _: &mut Self::Context) {
         self.subscribers.push(subscriber);
+    }
+}
+
+impl Handler<End> for Metrics {
+    type Result = ();
+
+    fn handle(&mut self, _: End, context: &mut Self::Context) {
+        context.stop();
     }
 }

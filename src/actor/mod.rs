@@ -17,6 +17,7 @@
 
 mod clock;
 mod contain;
+mod end;
 mod health;
 mod maintenance;
 mod metrics;

@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 
 use super::clock::Clock;
 use super::contain::start_monitored;
+use super::end::End;
 use super::health::{Health, HealthTick};
 use super::maintenance::{CLOCK_INTERVAL, Maintenance, MaintenanceTick};
 use super::metrics::{Metrics, Subscribe, Subscriber};
@@ -86,6 +87,8 @@ impl Tree {
 
     /// Stops the actors, pools or not, and waits for their threads. Does not block the caller's thread.
     pub(crate) async fn stop(mut self) {
+        // An error means that the supervisor has ended already.
+        let _: Result<(), actix::MailboxError> = self.supervisor.send(End).await;
         let Some(Thread { stop, ended }) = self.thread.take() else { return };
         let _: Result<(), ()> = stop.send(());
         let (joined, done) = oneshot::channel();

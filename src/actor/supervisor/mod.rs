@@ -7,11 +7,12 @@ mod pool;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use actix::{Actor, Addr, AsyncContext, Context, Handler};
+use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler};
 use slog::{crit, error, info, o};
 
 use super::clock::Clock;
 use super::contain;
+use super::end::End;
 use super::health::{Forget, Health, Verdict, Watch};
 use super::maintenance::{Maintenance, Tend, Ticked};
 use super::metrics::{Metrics, Observed, Subscribe};
@@ -448,5 +449,22 @@ impl Handler<Inspect> for Supervisor {
             // Whoever asked has gone.
             drop(answer.send(snapshot));
         }
+    }
+}
+
+impl Handler<End> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, _: End, context: &mut Self::Context) {
+        if let Some(health) = &self.health {
+            health.do_send(End);
+        }
+        if let Some(maintenance) = &self.maintenance {
+            maintenance.do_send(End);
+        }
+        if let Some(metrics) = &self.metrics {
+            metrics.do_send(End);
+        }
+        context.stop();
     }
 }

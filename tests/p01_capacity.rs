@@ -6,7 +6,8 @@ mod decide_world;
 use std::cell::Cell;
 use std::time::Duration;
 
-use decide_world::{Mix, Plan, World, plain};
+use decide_world::history::Mix;
+use decide_world::{Plan, World, plain};
 use ostler::decide::{Command, Decider, Event, Fate, Moment, SlotKind, Stock};
 use ostler::model::{PoolSpec, Reason, ResetPolicy, RuntimeId, State};
 use proptest::collection::vec;
@@ -18,11 +19,12 @@ const EVENTS: u64 = 1_000_000;
 #[test]
 fn a_million_random_events() {
     let events = Cell::new(0);
-    let config = Config { cases: 700, failure_persistence: None, max_shrink_iters: 500, ..Config::default() };
+    let config = Config { cases: 850, failure_persistence: None, max_shrink_iters: 500, ..Config::default() };
     let history = (any::<u64>(), vec(any::<u32>(), 1..=6000));
     TestRunner::new(config)
         .run(&history, |(seed, words)| {
-            let world = World::live_through(seed, &words, Mix::Everything);
+            let mut world = World::random(seed);
+            world.live_through(&words, Mix::Everything);
             events.set(events.get() + world.events);
             Ok(())
         })
@@ -36,7 +38,7 @@ fn a_million_random_events() {
 fn a_pool_at_rest_makes_min_and_no_more() {
     for min in 1..5 {
         let mut world = World::new(plain(min, 8), Plan::CALM, 1);
-        world.run(Duration::from_secs(60));
+        world.run(Duration::from_mins(1));
         assert_eq!((world.launches(), world.handoff.ready.len()), (min, min));
     }
 }
@@ -77,10 +79,8 @@ fn a_pool_shrinks_to_its_new_max_and_not_below() {
                 // The queue is long when the change comes.
                 world.queue_tick();
             }
-            while !world.handoff.leased.is_empty() {
-                world.release(0, Fate::Used);
-            }
-            world.run(Duration::from_secs(60));
+            world.end_leases();
+            world.run(Duration::from_mins(1));
             assert_eq!(world.launches(), 8, "{leased} leased");
             assert_eq!(world.retired(Reason::Drained), 5, "{leased} leased");
             assert_eq!(world.handoff.ready.len(), 3);
@@ -150,9 +150,22 @@ fn a_withdrawn_runtime_goes_to_the_waiter_that_came_meanwhile() {
     assert_eq!(commands, [Command::Put(id)]);
 }
 
+/// There is nobody left to come for it.
+#[test]
+fn a_runtime_withdrawn_before_the_drain_is_not_put_back_after_it() {
+    let mut decider = Decider::new(plain(1, 1), Moment::ZERO, 12);
+    let id = warm_up(&mut decider);
+    decider.step(Moment::ZERO, Stock::default(), Event::Drain).unwrap();
+    for reason in [Reason::Idle, Reason::Drained] {
+        let withdrawn = Event::Withdrawn { id, reason };
+        let commands = decider.clone().step(Moment::ZERO, Stock::default(), withdrawn).unwrap();
+        assert_eq!(commands, [Command::Retire(id, Reason::Drained)]);
+    }
+}
+
 #[test]
 fn a_drained_pool_destroys_at_once_what_nobody_holds() {
-    let slow = Plan { launch: Duration::from_secs(60), reset: Duration::from_secs(60), ..Plan::CALM };
+    let slow = Plan { launch: Duration::from_mins(1), reset: Duration::from_mins(1), ..Plan::CALM };
     let mut world = World::new(plain(2, 4), Plan::CALM, 8);
     world.run(Duration::from_secs(5));
     world.plan = slow;
@@ -244,7 +257,7 @@ fn warm_up(decider: &mut Decider) -> RuntimeId {
     let id = RuntimeId(1);
     let stock = Stock { ready: 0, waiters: 1 };
     for event in [Event::Tick { lowest: 0 }, Event::Launched(id), Event::Booted(id), Event::Warmed(id)] {
-        decider.step(Moment::ZERO, stock, event).unwrap();
+        decider.step(Moment::ZERO, stock, event).expect("the usual way up");
     }
     id
 }

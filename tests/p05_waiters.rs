@@ -1,202 +1,187 @@
-//! P5: waiters are bounded, keep their deadline, are woken by a release *and* by new capacity, and fail at
-//! once when the pool drains.
+//! P5, of the handoff: waiters are bounded, woken by whatever makes a ticket leasable, and failed at once on close.
 
-mod support;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
 
-use std::time::Duration;
+use ostler::handoff::{Handoff, Hooks, Stock, TakeError, Ticket};
+use ostler::model::RuntimeId;
 
-use ostler::backend::fake::{Act, Fake, Point};
-use ostler::model::FakeSpec;
-use ostler::{ErrorKind, Exhausted, LeaseRequest, PoolSpec};
-use support::gated::Gates;
-use support::sim::{simulate, start};
-use tokio::time::{Instant, sleep};
-
-const fn secs(seconds: u64) -> Duration {
-    Duration::from_secs(seconds)
+/// A handoff and what it told its surroundings.
+struct Told {
+    handoff: Handoff<()>,
+    returned: Arc<Mutex<Vec<Ticket<()>>>>,
+    low: Arc<AtomicUsize>,
 }
 
-fn one() -> PoolSpec {
-    PoolSpec { min: 1, max: 1, queue: 3, acquire_timeout: secs(5), ..PoolSpec::default() }
+fn told(tickets: u64, queue_limit: usize) -> Told {
+    let returned = Arc::new(Mutex::new(Vec::new()));
+    let low = Arc::new(AtomicUsize::new(0));
+    let hooks = Hooks {
+        on_return: Box::new({
+            let returned = Arc::clone(&returned);
+            move |ticket| returned.lock().expect("no panic").push(ticket)
+        }),
+        on_low: Box::new({
+            let low = Arc::clone(&low);
+            move || {
+                low.fetch_add(1, SeqCst);
+            }
+        }),
+    };
+    let handoff = Handoff::new(4, queue_limit, hooks);
+    (0..tickets).for_each(|runtime| handoff.issue(RuntimeId(runtime), ()).put());
+    Told { handoff, returned, low }
 }
 
-#[test]
-fn a_release_wakes_a_waiter() {
-    simulate(async {
-        let (ostler, pool) = start(one(), Fake::new(&FakeSpec::default()), 1).await;
-        let lease = pool.acquire().await.expect("a lease");
-        let waiter = tokio::task::spawn_local({
-            let pool = pool.clone();
-            async move { pool.acquire().await.map(|lease| (lease.runtime(), Instant::now())) }
-        });
-        sleep(secs(2)).await;
-        let released = Instant::now();
-        drop(lease);
-        let (_, at) = waiter.await.expect("no panic").expect("a lease");
-        assert!(at - released < Duration::from_millis(100), "woken after {:?}", at - released);
-        ostler.shutdown().await.expect("ends");
-    });
+/// Counts how often it was woken.
+#[derive(Default)]
+struct Woken(AtomicUsize);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, SeqCst);
+    }
 }
 
-/// llm-sandbox: the waiter times out though a slot became free by destruction, not by release.
-#[test]
-fn new_capacity_wakes_a_waiter() {
-    simulate(async {
-        let (ostler, pool) = start(one(), Fake::new(&FakeSpec::default()), 1).await;
-        let lease = pool.acquire().await.expect("a lease");
-        let first = lease.runtime();
-        let waiter = tokio::task::spawn_local({
-            let pool = pool.clone();
-            async move { pool.acquire().await.map(|lease| lease.runtime()) }
-        });
-        sleep(secs(1)).await;
-        lease.discard();
-        let next = waiter.await.expect("no panic").expect("a lease");
-        assert_ne!(next, first, "a discarded runtime was handed out");
-        // And by growth.
-        let held = pool.acquire().await.expect("a lease");
-        let waiter = tokio::task::spawn_local({
-            let pool = pool.clone();
-            async move { pool.acquire().await.map(|lease| lease.runtime()) }
-        });
-        sleep(secs(1)).await;
-        pool.resize(1, 2).await.expect("grows");
-        let grown = waiter.await.expect("no panic").expect("a lease");
-        assert_ne!(grown, held.runtime());
-        drop(held);
-        ostler.shutdown().await.expect("ends");
-    });
+fn poll<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
+    poll_with(future, Waker::noop())
+}
+
+fn poll_with<F: Future + Unpin>(future: &mut F, waker: &Waker) -> Poll<F::Output> {
+    Pin::new(future).poll(&mut Context::from_waker(waker))
 }
 
 #[test]
-fn the_deadline_is_kept() {
-    simulate(async {
-        let (ostler, pool) = start(one(), Fake::new(&FakeSpec::default()), 1).await;
-        let held = pool.acquire().await.expect("a lease");
-        for timeout in [Duration::from_millis(1), Duration::from_millis(250), secs(3)] {
-            let asked = Instant::now();
-            let error =
-                pool.acquire_with(LeaseRequest::new().timeout(timeout)).await.expect_err("none is free");
-            let waited = asked.elapsed();
-            assert!(matches!(error.kind(), ErrorKind::TimedOut { .. }), "{error}");
-            assert!(error.is_retryable());
-            assert!(waited >= timeout && waited <= timeout + Duration::from_millis(5), "{waited:?}");
-        }
-        assert_eq!(pool.status().timeouts, 3);
-        assert_eq!(pool.status().waiters, 0, "a waiter that gave up still counts");
-        drop(held);
-        ostler.shutdown().await.expect("ends");
-    });
+fn a_release_wakes_the_waiter() {
+    let Told { handoff, .. } = told(1, 4);
+    let held = handoff.try_take();
+    let woken = Arc::new(Woken::default());
+    let mut take = handoff.take();
+    assert!(poll_with(&mut take, &Arc::clone(&woken).into()).is_pending());
+    assert_eq!(woken.0.load(SeqCst), 0);
+    drop(held);
+    assert_eq!(woken.0.load(SeqCst), 1);
+    assert!(poll(&mut take).is_ready());
 }
 
 #[test]
-fn the_queue_is_bounded_on_live_waiters() {
-    simulate(async {
-        let (ostler, pool) = start(one(), Fake::new(&FakeSpec::default()), 1).await;
-        let held = pool.acquire().await.expect("a lease");
-        for round in 0..100 {
-            // Each of these gives up, and its place must be free again at once.
-            let request = LeaseRequest::new().timeout(Duration::from_millis(1));
-            let error = pool.acquire_with(request).await.expect_err("none is free");
-            assert!(matches!(error.kind(), ErrorKind::TimedOut { .. }), "round {round}: {error}");
-        }
-        let waiters: Vec<_> = (0..3)
-            .map(|_| {
-                let pool = pool.clone();
-                tokio::task::spawn_local(async move { pool.acquire().await.map(drop) })
-            })
-            .collect();
-        sleep(Duration::from_millis(1)).await;
-        let error = pool.acquire().await.expect_err("the queue is full");
-        assert!(matches!(error.kind(), ErrorKind::Overloaded { waiters: 3 }), "{error}");
-        drop(held);
-        for waiter in waiters {
-            waiter.await.expect("no panic").expect("served in the end");
-        }
-        ostler.shutdown().await.expect("ends");
-    });
+fn new_capacity_wakes_the_waiter() {
+    let Told { handoff, .. } = told(0, 4);
+    let woken = Arc::new(Woken::default());
+    let mut take = handoff.take();
+    assert!(poll_with(&mut take, &Arc::clone(&woken).into()).is_pending());
+    handoff.issue(RuntimeId(7), ()).put();
+    assert_eq!(woken.0.load(SeqCst), 1);
+    let Poll::Ready(Ok(taken)) = poll(&mut take) else { panic!("not served") };
+    assert_eq!(taken.runtime(), RuntimeId(7));
 }
 
 #[test]
-fn a_drain_fails_the_waiters_at_once() {
-    simulate(async {
-        let (ostler, pool) = start(one(), Fake::new(&FakeSpec::default()), 1).await;
-        let held = pool.acquire().await.expect("a lease");
-        let waiter = tokio::task::spawn_local({
-            let pool = pool.clone();
-            async move { pool.acquire().await.map(drop) }
-        });
-        sleep(Duration::from_millis(10)).await;
-        let asked = Instant::now();
-        let drain = tokio::task::spawn_local({
-            let pool = pool.clone();
-            async move { pool.drain().await }
-        });
-        let error = waiter.await.expect("no panic").expect_err("draining");
-        assert!(matches!(error.kind(), ErrorKind::Closed), "{error}");
-        assert!(asked.elapsed() < Duration::from_millis(10));
-        assert!(!drain.is_finished(), "the leased runtime was not waited for");
-        assert!(held.exec(ostler::Exec::new("true")).await.expect("the lease goes on").success());
-        drop(held);
-        drain.await.expect("no panic").expect("drained");
-        assert!(matches!(pool.acquire().await.expect_err("drained").kind(), ErrorKind::Closed));
-        ostler.shutdown().await.expect("ends");
-    });
+fn closing_fails_everybody_at_once() {
+    let Told { handoff, returned, .. } = told(0, 4);
+    let woken = Arc::new(Woken::default());
+    let mut takes = [handoff.take(), handoff.take()];
+    for take in &mut takes {
+        assert!(poll_with(take, &Arc::clone(&woken).into()).is_pending());
+    }
+    let spare = handoff.issue(RuntimeId(0), ());
+    handoff.close();
+    assert_eq!(woken.0.load(SeqCst), 2);
+    for take in &mut takes {
+        assert!(matches!(poll(take), Poll::Ready(Err(TakeError::Closed))));
+    }
+    assert!(matches!(poll(&mut handoff.take()), Poll::Ready(Err(TakeError::Closed))));
+    assert!(handoff.try_take().is_none());
+    spare.put();
+    assert_eq!(returned.lock().expect("no panic").len(), 1);
+    assert_eq!(handoff.stock(), Stock::default());
 }
 
 #[test]
-fn when_exhausted_fail_says_when_to_come_back() {
-    simulate(async {
-        let (ostler, pool) = start(one(), Fake::new(&FakeSpec::default()), 1).await;
-        let request = || LeaseRequest::new().when_exhausted(Exhausted::Fail);
-        let held = pool.acquire_with(LeaseRequest::new()).await.expect("a lease");
-        let error = pool.acquire_with(request()).await.expect_err("none is free");
-        match error.kind() {
-            ErrorKind::Exhausted { retry_after } => assert!(*retry_after > Duration::ZERO),
-            other => panic!("{other:?}"),
-        }
-        drop(held);
-        sleep(secs(1)).await;
-        drop(pool.acquire_with(request()).await.expect("one is free"));
-        ostler.shutdown().await.expect("ends");
-    });
-}
-
-/// llm-sandbox: TEMPORARY overflow stays in the pool.
-#[test]
-fn overflow_is_bounded_and_destroyed_on_return() {
-    simulate(async {
-        let fake = Fake::new(&FakeSpec::default());
-        let spec = PoolSpec { overflow: 2, when_exhausted: Exhausted::Overflow, ..one() };
-        let (ostler, pool) = start(spec, fake.clone(), 1).await;
-        let pooled = pool.acquire().await.expect("a lease");
-        let extra: Vec<_> =
-            [pool.acquire().await.expect("one beyond max"), pool.acquire().await.expect("two")].into();
-        assert_eq!(fake.census().alive, 3);
-        let request = LeaseRequest::new().timeout(secs(1));
-        let error = pool.acquire_with(request).await.expect_err("the allowance is used up");
-        assert!(matches!(error.kind(), ErrorKind::TimedOut { .. }), "{error}");
-        drop(extra);
-        sleep(secs(1)).await;
-        assert_eq!(fake.census().alive, 1, "overflow stayed");
-        assert_eq!(pool.status().retired[&ostler::Reason::Overflow], 2);
-        drop(pooled);
-        ostler.shutdown().await.expect("ends");
-    });
+fn closing_sends_home_what_is_ready_and_what_is_held() {
+    let Told { handoff, returned, .. } = told(3, 4);
+    let held = handoff.try_take().expect("ready");
+    handoff.close();
+    assert_eq!(returned.lock().expect("no panic").len(), 2);
+    drop(held);
+    assert_eq!(returned.lock().expect("no panic").len(), 3);
 }
 
 #[test]
-fn a_pool_that_cannot_launch_keeps_deadlines_and_says_why() {
-    simulate(async {
-        let gates = Gates::default();
-        gates.set(Point::Launch, Act::Fail);
-        let (ostler, pool) = start(one(), Fake::scripted(gates.clone()), 1).await;
-        let error = pool.acquire().await.expect_err("nothing launches");
-        assert!(error.to_string().contains("the script says so"), "{error}");
-        assert!(pool.status().degraded);
-        gates.set(Point::Launch, Act::Work);
-        drop(pool.acquire_with(LeaseRequest::new().timeout(secs(60))).await.expect("heals"));
-        assert!(!pool.status().degraded);
-        ostler.shutdown().await.expect("ends");
-    });
+fn the_queue_is_bounded_and_the_bound_can_move() {
+    let Told { handoff, .. } = told(0, 2);
+    let mut takes: Vec<_> = (0..3).map(|_| handoff.take()).collect();
+    assert!(poll(&mut takes[0]).is_pending());
+    assert!(poll(&mut takes[1]).is_pending());
+    assert!(matches!(poll(&mut takes[2]), Poll::Ready(Err(TakeError::Overloaded { waiters: 2 }))));
+    handoff.set_queue_limit(1);
+    takes.pop();
+    takes.pop();
+    assert_eq!(handoff.stock(), Stock { ready: 0, waiters: 1 });
+    assert!(matches!(poll(&mut handoff.take()), Poll::Ready(Err(TakeError::Overloaded { waiters: 1 }))));
+    handoff.set_queue_limit(2);
+    assert!(poll(&mut handoff.take()).is_pending());
+}
+
+#[test]
+fn a_queue_of_none_still_serves_what_is_ready() {
+    let Told { handoff, .. } = told(1, 0);
+    let Poll::Ready(Ok(taken)) = poll(&mut handoff.take()) else { panic!("one was ready") };
+    assert!(matches!(poll(&mut handoff.take()), Poll::Ready(Err(TakeError::Overloaded { waiters: 0 }))));
+    drop(taken);
+    assert!(poll(&mut handoff.take()).is_ready());
+}
+
+/// A served waiter that gives up instead of looking: the next in line is woken.
+#[test]
+fn an_uncollected_ticket_goes_to_the_next() {
+    let Told { handoff, .. } = told(0, 4);
+    let woken = Arc::new(Woken::default());
+    let (mut first, mut second) = (handoff.take(), handoff.take());
+    assert!(poll(&mut first).is_pending());
+    assert!(poll_with(&mut second, &Arc::clone(&woken).into()).is_pending());
+    handoff.issue(RuntimeId(0), ()).put();
+    assert_eq!(woken.0.load(SeqCst), 0);
+    drop(first);
+    assert_eq!(woken.0.load(SeqCst), 1);
+    assert!(poll(&mut second).is_ready());
+}
+
+/// Demand is told once until rearmed: when the stock falls below the mark, and when somebody waits.
+#[test]
+fn low_stock_is_told_once() {
+    let Told { handoff, low, .. } = told(3, 4);
+    handoff.set_low_mark(Some(2));
+    let _first = handoff.try_take();
+    assert_eq!(low.load(SeqCst), 0, "two left are enough");
+    let _second = handoff.try_take();
+    let _third = handoff.try_take();
+    assert_eq!(low.load(SeqCst), 1);
+    handoff.set_low_mark(Some(0));
+    handoff.rearm();
+    let mut waiting = handoff.take();
+    assert!(poll(&mut waiting).is_pending());
+    let mut another = handoff.take();
+    assert!(poll(&mut another).is_pending());
+    assert_eq!(low.load(SeqCst), 2);
+    handoff.set_low_mark(None);
+    handoff.rearm();
+    let mut third = handoff.take();
+    assert!(poll(&mut third).is_pending());
+    assert_eq!(low.load(SeqCst), 2, "nothing could be done about it");
+}
+
+/// What was never needed since the last look, for the decision to trim.
+#[test]
+fn the_low_water_is_kept() {
+    let Told { handoff, .. } = told(5, 4);
+    assert_eq!(handoff.low_water(), 0, "there were none at first");
+    let taken: Vec<_> = (0..3).map(|_| handoff.try_take()).collect();
+    drop(taken);
+    assert_eq!(handoff.stock().ready, 5);
+    assert_eq!(handoff.low_water(), 2);
+    assert_eq!(handoff.low_water(), 5);
 }

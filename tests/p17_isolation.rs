@@ -2,6 +2,8 @@
 //!
 //! All of it runs as whoever runs the tests; as root, once more as an ordinary user.
 
+#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
 #[path = "sandbox/mod.rs"]
 mod sandbox;
 
@@ -325,6 +327,15 @@ async fn basic_isolation_has_no_network() {
 }
 
 #[tokio::test]
+async fn basic_isolation_leaves_nothing_in_the_hosts_shared_memory() {
+    let runtime = basic().await;
+    for kind in ["-M 4096", "-Q", "-S 1"] {
+        runtime.refuses(&format!("ipcmk {kind}")).await;
+    }
+    runtime.end().await;
+}
+
+#[tokio::test]
 async fn basic_isolation_lets_no_signal_out() {
     let runtime = basic().await;
     let user = runtime.says("id -u").await;
@@ -338,7 +349,7 @@ async fn basic_isolation_lets_no_signal_out() {
     let said = runtime.refuses(&format!("kill -9 {}", stranger.id())).await;
     assert!(said.contains("not permitted"), "{said}");
     runtime.refuses(&format!("renice -n 5 -p {}", stranger.id())).await;
-    runtime.refuses(&format!("kill -9 {}", runtime.pid())).await;
+    runtime.refuses(&format!("kill -9 {}", runtime.pid)).await;
     assert!(stranger.try_wait().unwrap().is_none());
     stranger.kill().unwrap();
     stranger.wait().unwrap();
@@ -365,6 +376,74 @@ async fn strict_refuses_what_is_missing_and_names_it() {
         backend.close().await.unwrap();
     }
     assert_eq!(std::fs::read_dir(state.path()).unwrap().count(), 0);
+}
+
+/// Set for the host without namespaces.
+const WITHOUT: &str = "OSTLER_TEST_WITHOUT_NAMESPACES";
+
+/// Runs the test below in a user namespace in which no further ones can be made, as in many containers.
+#[test]
+fn without_namespaces() {
+    let script =
+        "echo 0 > /proc/sys/user/max_user_namespaces && exec \"$0\" --exact a_host_without_namespaces";
+    let status = Command::new("unshare")
+        .args(["-Ur", "sh", "-c", script])
+        .arg(std::env::current_exe().unwrap())
+        .env(WITHOUT, "1")
+        .status()
+        .unwrap();
+    assert!(status.success());
+}
+
+#[tokio::test]
+async fn a_host_without_namespaces() {
+    use ostler::backend::process::{Owner, Process};
+    use ostler::backend::{Backend, Launch};
+    use ostler::model::{PoolName, RuntimeId};
+    if std::env::var(WITHOUT).is_err() {
+        return;
+    }
+    let runtime = sandboxed().await;
+    let own = std::fs::read_link("/proc/self/ns/pid").unwrap();
+    assert_eq!(runtime.says("readlink /proc/self/ns/pid").await, own.to_str().unwrap(), "the fall-back");
+    runtime.refuses("touch /tmp/ostler-test-escape").await;
+    assert_eq!(
+        runtime.says("grep -E '^Cap(Prm|Eff|Bnd|Amb)' /proc/self/status | grep -vc '0000$'; true").await,
+        "0"
+    );
+    runtime.end().await;
+
+    let state = sandbox::state_dir();
+    let (sender, log) = std::sync::mpsc::channel();
+    let owner = Owner { instance: "told".to_owned(), state_dir: state.path().to_owned() };
+    let logger = slog::Logger::root(Told(sender), slog::o!());
+    let backend = Process::new(&spec(IsolationLevel::Auto), &limits(), owner, logger);
+    backend.prepare().await.unwrap();
+    let launch = Launch { pool: PoolName::new("p"), runtime: RuntimeId(1) };
+    backend.launch(launch).await.unwrap().instance.destroy().await.unwrap();
+    let told: Vec<String> = log.try_iter().collect();
+    let parts: Vec<_> = told.iter().filter_map(|line| line.strip_prefix("isolation without ")).collect();
+    assert_eq!(parts.iter().filter(|part| **part == "namespaces").count(), 1, "{told:?}");
+    assert_eq!(parts.iter().collect::<std::collections::BTreeSet<_>>().len(), parts.len(), "{told:?}");
+    backend.close().await.unwrap();
+
+    let strict = sandbox::backend(&spec(IsolationLevel::Strict), &limits(), state.path().to_owned());
+    let error = strict.prepare().await.unwrap_err();
+    assert!(error.source.unwrap().to_string().contains("make namespaces"));
+    strict.close().await.unwrap();
+}
+
+/// Passes on what is logged.
+struct Told(std::sync::mpsc::Sender<String>);
+
+impl slog::Drain for Told {
+    type Ok = ();
+    type Err = slog::Never;
+
+    fn log(&self, record: &slog::Record<'_>, _: &slog::OwnedKVList) -> Result<(), slog::Never> {
+        self.0.send(record.msg().to_string()).unwrap();
+        Ok(())
+    }
 }
 
 #[tokio::test]

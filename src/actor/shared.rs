@@ -118,7 +118,7 @@ impl Shared {
         Arc::new(Self {
             name,
             backend,
-            handoff: Handoff::new(spec.queue, hooks),
+            handoff: Handoff::new(spec.max + spec.overflow, spec.queue, hooks),
             board: Board::default(),
             knobs,
             settings: watch::Sender::new(Settings::new(spec, &runtime)),

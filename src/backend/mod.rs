@@ -14,10 +14,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use self::process::Owner;
-use crate::config::Config;
 use crate::guest::Wire;
-use crate::model::{BackendSpec, PoolName, PoolSpec, RuntimeId};
+use crate::model::{PoolName, RuntimeId};
 
 /// A future that owns what it works on.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send + 'static>>;
@@ -47,25 +45,6 @@ pub trait Backend: Send + Sync + fmt::Debug {
     /// The pool has ended and all its runtimes are gone: remove what was shared between them.
     fn close(&self) -> BoxFuture<Result<(), BackendError>> {
         Box::pin(async { Ok(()) })
-    }
-}
-
-/// The backend that a pool's settings name.
-///
-/// # Errors
-/// When they name one that the application must bring.
-pub(crate) fn build(
-    config: &Config,
-    spec: &PoolSpec,
-    log: &slog::Logger,
-) -> Result<Arc<dyn Backend>, BackendError> {
-    match &spec.backend {
-        BackendSpec::Process(process) => {
-            let owner = Owner { instance: config.instance.clone(), state_dir: config.state_dir.clone() };
-            Ok(process::Process::new(process, &spec.limits, owner, log.clone()))
-        }
-        BackendSpec::Fake(fake) => Ok(Arc::new(fake::Fake::new(fake))),
-        BackendSpec::Custom => Err(BackendError::lasting("backend = \"custom\" needs Builder::backend")),
     }
 }
 

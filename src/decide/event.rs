@@ -6,6 +6,7 @@ use super::Moment;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// Time passed, stock ran low, or a waiter queued. `lowest` is the lowest ready count since the last tick.
+    /// Ages and idle stock are looked at in ticks, so one should come every second or so without cause.
     Tick {
         /// See above.
         lowest: usize,
@@ -46,7 +47,7 @@ pub enum Event {
     Crashed(RuntimeId),
     /// Destroyed, nothing left.
     Gone(RuntimeId),
-    /// A lease was asked for with overflow allowed, and none was ready.
+    /// A lease was asked for with overflow allowed, none was ready, and its waiter is queued.
     OverflowWanted,
     /// The pool has new settings.
     Reconfigured(Box<PoolSpec>),
@@ -70,19 +71,23 @@ pub enum Fate {
 pub enum Command {
     /// Make a runtime.
     Launch(RuntimeId),
-    /// Its ticket goes to the ready ones, or the oldest waiter.
+    /// Its ticket goes to the ready ones, or the oldest waiter. Also the answer to [`Event::Withdrawn`] when it is
+    /// needed again.
     Put(RuntimeId),
     /// Clean it.
     Reset(RuntimeId),
-    /// Destroy it. If its ticket is in the supervisor's hands, that ends too.
+    /// Destroy it, whatever it is doing. If its ticket is in the supervisor's hands, that ends too.
     Retire(RuntimeId, Reason),
-    /// It must not be leased again: if its ticket is ready, take it out and say [`Event::Withdrawn`].
+    /// It must not be leased again: if its ticket is ready, take it out and say [`Event::Withdrawn`]. A ticket
+    /// handed to a waiter is leased, whether the waiter has woken up or not.
     Condemn(RuntimeId, Reason),
     /// Take one ready ticket out, if there is one, and say [`Event::Withdrawn`].
     Withdraw(Reason),
-    /// Signal when ready tickets drop below this mark; `None`: never, because nothing could be done about it.
+    /// From now on, signal when ready tickets are below this mark or a waiter queues; `None`, as at first: never,
+    /// because nothing could be done about it.
     Watch(Option<usize>),
-    /// Come back with a [`Event::Tick`] at this moment at the latest.
+    /// Come back with a [`Event::Tick`] at this moment at the latest. Each holds until its own moment; a later one
+    /// does not replace it.
     WakeAt(Moment),
     /// No more leases: fail the waiters.
     Close,

@@ -45,8 +45,8 @@ impl Decider {
     pub(super) fn watch(&mut self, commands: &mut Vec<Command>) {
         let room = self.ledger.total(SlotKind::Pooled) < self.spec.max;
         let mark = room.then_some(self.spec.min);
-        if self.watched != Some(mark) {
-            self.watched = Some(mark);
+        if self.watched != mark {
+            self.watched = mark;
             commands.push(Command::Watch(mark));
         }
     }

@@ -8,11 +8,16 @@
 //!                                   │ expiry   who is past its time
 //!                                   │ restart  may a launch follow this failure, and when
 //!                                   │ warmth   how many ready ones nobody needed
+//!                                   │ replace  which old one goes now
+//!                                   │ shrink   which surplus one goes now
 //!                                   └ fill     how many to launch
 //! ```
 //!
-//! Every step ends with the same three questions: must something old be replaced, are there too many, are
+//! Every step ends with the same three questions: are there too many, must something old be replaced, are
 //! there too few. So no event needs to know what follows from it.
+//!
+//! What is ready and who waits changes without asking anybody here. So a ticket taken out for being one too
+//! many is looked at again when it comes, and goes back if it is needed after all.
 
 mod event;
 mod expiry;

@@ -35,11 +35,14 @@ impl Decider {
 
     /// Why the runtime of a ticket that was taken out must go; `None` when that is no longer true.
     pub(super) fn why_withdrawn(&self, stock: Stock, id: RuntimeId, reason: Reason) -> Option<Reason> {
+        if self.phase != Phase::Serving {
+            return Some(Reason::Drained);
+        }
         let condemned = self.ledger.get(id).and_then(|slot| slot.condemned);
         let with_it = Stock { ready: stock.ready + 1, ..stock };
         let still = match reason {
             Reason::Idle => self.is_spare(with_it),
-            Reason::Drained => self.phase != Phase::Serving || self.is_above_max(),
+            Reason::Drained => self.is_above_max(),
             _ => true,
         };
         condemned.or(still.then_some(reason))

@@ -24,7 +24,7 @@ pub struct Decider {
     pub(super) swap: Option<Swap>,
     pub(super) next_id: u64,
     pub(super) phase: Phase,
-    pub(super) watched: Option<Option<usize>>,
+    pub(super) watched: Option<usize>,
     pub(super) wakes_at: Option<Moment>,
     degraded: bool,
 }
@@ -229,14 +229,12 @@ impl Decider {
         if !self.is_in(id, State::Resetting) {
             return Ok(());
         }
-        match self.must_go(now, id) {
-            Some(reason) => self.retire(id, reason, commands),
-            None => {
-                self.enter(id, State::Circulating)?;
-                commands.push(Command::Put(id));
-                Ok(())
-            }
+        if let Some(reason) = self.must_go(now, id) {
+            return self.retire(id, reason, commands);
         }
+        self.enter(id, State::Circulating)?;
+        commands.push(Command::Put(id));
+        Ok(())
     }
 
     /// It ended or must be ended whatever state it is in, and that is a failure.
@@ -302,8 +300,6 @@ impl Decider {
         let slot = self.slot(id)?;
         if self.phase != Phase::Serving {
             Some(Reason::Drained)
-        } else if slot.kind == SlotKind::Overflow {
-            Some(Reason::Overflow)
         } else if slot.condemned.is_some() {
             slot.condemned
         } else if slot.generation != self.generation {

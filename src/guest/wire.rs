@@ -9,7 +9,7 @@ use crate::protocol::{Malformed, Refusal, RefusalKind, Reply, Request};
 /// One way into a guest. A runtime has two: the *control* wire stays with its Runtime actor (ping, reset,
 /// shutdown); the *data* wire moves with the ticket, so that a lease's operations wait on nobody else.
 ///
-/// Object-safe, so that a backend can bring its own; most use [`link`](super::link).
+/// Object-safe, so that a backend can bring its own; most use [`Link`](super::Link).
 pub trait Wire: Send + Sync + fmt::Debug {
     /// Starts an operation. Never blocks; what can't be sent at once is sent as the call is polled.
     ///

@@ -1,6 +1,7 @@
 use std::fmt;
 use std::task::{Poll, Waker};
 
+use super::gauge::Gauge;
 use super::sync::{Mutex, MutexGuard, PoisonError, Queue};
 use super::tally::Tally;
 use super::waiters::{Look, Turn, Waiters};
@@ -9,16 +10,25 @@ use super::{Hooks, TakeError, Ticket};
 /// Where tickets and takers meet. The algorithm, and why nobody waits beside a ready ticket, are in the
 /// module's documentation.
 ///
-/// The order of the fields matters: count, lock and the ends of the list share two cache lines, so that a take
-/// that waits and a put that serves pull them over once.
+/// The order of the fields matters: count, lock and line share a cache line, which a take that waits and a put
+/// that serves pull over from another processor at one stroke.
 #[repr(C, align(128))]
 pub(super) struct Exchange<R> {
     pub(super) tally: Tally,
-    /// The list of wakers, and no state of the pool: it is held for a few instructions, by those who wait and
-    /// those who serve them, and no hook or waker runs under it.
-    waiters: Mutex<Waiters<Ticket<R>>>,
+    /// Held for a few instructions by those who wait and those who serve them, never on the fast way. No hook
+    /// and no waker runs under it.
+    desk: Mutex<Desk<R>>,
+    pub(super) gauge: Gauge,
     ready: Queue<Ticket<R>>,
     hooks: Hooks<R>,
+}
+
+/// What is behind the lock.
+#[repr(C)]
+struct Desk<R> {
+    waiters: Waiters<Ticket<R>>,
+    /// Ready tickets beyond the capacity of the queue; none, unless the pool has outgrown it.
+    spill: Vec<Ticket<R>>,
 }
 
 /// What a taker gets without waiting.
@@ -28,15 +38,6 @@ pub(super) enum Attempt<R> {
     /// A place among the waiters.
     Queued(usize),
     Refused(TakeError),
-}
-
-/// Where a taker joins the queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
-    /// Behind everybody, if there is room.
-    New,
-    /// Ahead of everybody: its turn had come, but the ticket was condemned on the way.
-    Next,
 }
 
 /// What came of an attempt to join.
@@ -53,33 +54,30 @@ enum Joined<R> {
 enum Step<R> {
     /// Nothing is left for each other.
     Done,
-    /// Somebody was served; there may be more to do.
+    /// Somebody's turn has come, and the waker is in what it was before.
     Served(Turn<Ticket<R>>),
-    /// The same, and there is nothing more to do.
-    ServedLast(Turn<Ticket<R>>),
     /// A ticket that nobody may take.
     Unfit(Ticket<R>),
 }
 
 impl<R> Exchange<R> {
-    pub(super) fn new(queue_limit: usize, hooks: Hooks<R>) -> Self {
+    pub(super) fn new(capacity: usize, queue_limit: usize, hooks: Hooks<R>) -> Self {
         Self {
             tally: Tally::new(),
-            ready: Queue::new(),
-            waiters: Mutex::new(Waiters::new(queue_limit)),
+            desk: Mutex::new(Desk { waiters: Waiters::new(queue_limit), spill: Vec::new() }),
+            gauge: Gauge::new(),
+            ready: Queue::new(capacity.max(1)),
             hooks,
         }
     }
 
     /// A ticket, or a place in the queue for whoever is woken by `waker`.
-    pub(super) fn take(&self, waker: &Waker, standing: Standing) -> Attempt<R> {
+    pub(super) fn take(&self, waker: &Waker) -> Attempt<R> {
         loop {
             let left = self.tally.subtract();
             self.note(left);
-            let attempt = match if left >= 0 { self.ready.pop() } else { None } {
-                Some(ticket) => Attempt::Taken(ticket),
-                None => self.queue(waker, standing),
-            };
+            let popped = if left >= 0 { self.ready.pop() } else { None };
+            let attempt = popped.map_or_else(|| self.queue(waker), Attempt::Taken);
             match attempt {
                 Attempt::Taken(ticket) if ticket.is_condemned() => self.return_to_owner(ticket),
                 attempt => return attempt,
@@ -106,6 +104,34 @@ impl<R> Exchange<R> {
         self.pop_claimed()
     }
 
+    /// The condemned ones of the ready tickets: one turn of the queue, then the spill.
+    pub(super) fn withdraw_condemned(&self) -> Vec<Ticket<R>> {
+        let mut condemned = Vec::new();
+        for _ in 0..self.ready.len() {
+            match self.withdraw() {
+                Some(ticket) if ticket.is_condemned() => condemned.push(ticket),
+                Some(ticket) => self.put(ticket),
+                None => return condemned,
+            }
+        }
+        while let Some(ticket) = self.withdraw_spilled() {
+            condemned.push(ticket);
+        }
+        condemned
+    }
+
+    fn withdraw_spilled(&self) -> Option<Ticket<R>> {
+        self.tally.subtract_if_ready()?;
+        let spilled = {
+            let spill = &mut self.lock().spill;
+            spill.iter().position(Ticket::is_condemned).map(|index| spill.swap_remove(index))
+        };
+        if spilled.is_none() {
+            self.release();
+        }
+        spilled
+    }
+
     /// To the oldest waiter, or else ready.
     pub(super) fn put(&self, ticket: Ticket<R>) {
         if ticket.is_condemned() {
@@ -113,86 +139,64 @@ impl<R> Exchange<R> {
         }
         let unserved = if self.tally.has_waiters() { self.serve(ticket) } else { Some(ticket) };
         if let Some(ticket) = unserved {
-            self.ready.push(ticket);
+            self.push(ticket);
             self.release();
         }
     }
 
-    /// Hands over to the oldest waiter past the queue. Gives the ticket back if nobody waits.
-    #[cold]
-    fn serve(&self, ticket: Ticket<R>) -> Option<Ticket<R>> {
-        let (turn, unsettled) = {
-            let mut waiters = self.lock();
-            if waiters.is_empty() {
-                return Some(ticket);
-            }
-            let turn = waiters.serve(ticket);
-            (turn, self.tally.add() && !waiters.is_empty() && !self.ready.is_empty())
-        };
-        turn.wake();
-        if unsettled {
-            self.settle();
-        }
-        None
-    }
-
-    /// What has become of the waiter at `place`. When it is `Ready`, the place is gone.
+    /// What has become of the waiter at `place`, to be woken by `waker`. When it is `Ready`, the place is gone.
     pub(super) fn look(&self, place: usize, waker: &Waker) -> Poll<Result<Ticket<R>, TakeError>> {
-        let mut look = self.lock().look(place, waker);
-        if let Look::Moved = look {
-            let renewed = waker.clone();
-            let replaced = self.lock().renew(place, renewed);
-            drop(replaced);
-            look = self.lock().look(place, waker);
-        }
-        match look {
-            Look::Over(turn) => Poll::Ready(turn.map_err(|_| TakeError::Closed)),
-            Look::Waiting | Look::Moved => Poll::Pending,
+        loop {
+            let look = self.lock().waiters.look(place, waker, Ticket::is_condemned);
+            match look {
+                Look::Served(ticket) => return Poll::Ready(Ok(ticket)),
+                Look::Refused => return Poll::Ready(Err(TakeError::Closed)),
+                Look::Waiting => return Poll::Pending,
+                Look::Moved if self.renew(place, waker.clone()) => return Poll::Pending,
+                Look::Moved => {}
+                Look::Spoilt => self.rejoin(place, waker.clone()),
+            }
         }
     }
 
     /// The waiter at `place` gives up. A ticket it already had goes to the next.
     pub(super) fn leave(&self, place: usize) {
-        let turn = self.lock().leave(place);
+        let turn = self.lock().waiters.leave(place);
         match turn {
             Turn::Waiting(_) => self.release(),
             Turn::Served(ticket) => self.put(ticket),
-            Turn::Refused => {}
+            Turn::Refused | Turn::Left => {}
         }
     }
 
     /// Refuses all takers, now and later; tickets that are ready, or put later, go to `on_return`.
     pub(super) fn close(&self) {
-        let turns = {
-            let mut waiters = self.lock();
-            if waiters.is_closed() {
+        let refused = {
+            let mut desk = self.lock();
+            if desk.waiters.is_closed() {
                 return;
             }
-            let turns = waiters.close();
-            self.tally.close(turns.len());
-            turns
+            let refused = desk.waiters.close();
+            self.tally.close(refused.len());
+            refused
         };
-        turns.into_iter().for_each(Turn::wake);
+        refused.into_iter().for_each(Turn::wake);
         self.settle();
     }
 
     pub(super) fn set_queue_limit(&self, limit: usize) {
-        self.lock().set_limit(limit);
+        self.lock().waiters.set_limit(limit);
     }
 
     pub(super) fn return_to_owner(&self, ticket: Ticket<R>) {
         (self.hooks.on_return)(ticket);
     }
 
-    pub(super) fn now(&self) -> u64 {
-        self.tally.now()
-    }
-
     /// For a taker whom the fast way did not serve. The count is already lowered for it.
     #[cold]
-    fn queue(&self, waker: &Waker, standing: Standing) -> Attempt<R> {
+    fn queue(&self, waker: &Waker) -> Attempt<R> {
         loop {
-            match self.join(waker.clone(), standing) {
+            match self.join(waker.clone()) {
                 Joined::Waiting(place) => return Attempt::Queued(place),
                 Joined::Served(ticket) => return Attempt::Taken(ticket),
                 Joined::OthersFirst => self.settle(),
@@ -204,34 +208,60 @@ impl<R> Exchange<R> {
         }
     }
 
-    fn join(&self, waker: Waker, standing: Standing) -> Joined<R> {
-        let mut waiters = self.lock();
-        if waiters.is_closed() {
+    fn join(&self, waker: Waker) -> Joined<R> {
+        let mut desk = self.lock();
+        if desk.waiters.is_closed() {
             return Joined::Not(TakeError::Closed);
         }
-        if waiters.is_empty() || standing == Standing::Next {
-            if let Some(ticket) = self.ready.pop() {
+        if desk.waiters.is_empty() {
+            if let Some(ticket) = self.pop(&mut desk) {
                 return Joined::Served(ticket);
             }
-        } else if !self.ready.is_empty() {
+        } else if !self.is_empty(&desk) {
             return Joined::OthersFirst;
         }
-        match standing {
-            Standing::New if waiters.is_full() => {
-                Joined::Not(TakeError::Overloaded { waiters: waiters.len() })
-            }
-            Standing::New => Joined::Waiting(waiters.join_behind(waker)),
-            Standing::Next => Joined::Waiting(waiters.join_ahead(waker)),
+        if desk.waiters.is_full() {
+            return Joined::Not(TakeError::Overloaded { waiters: desk.waiters.len() });
         }
+        Joined::Waiting(desk.waiters.join(waker))
     }
 
-    /// Pops the ticket the count was just lowered for. An older waiter may have been served with it.
-    fn pop_claimed(&self) -> Option<Ticket<R>> {
-        let ticket = self.ready.pop();
-        if ticket.is_none() {
-            self.release();
+    /// Whether the waiter still waits, to be woken by `waker`.
+    fn renew(&self, place: usize, waker: Waker) -> bool {
+        let renewed = self.lock().waiters.renew(place, waker);
+        renewed.is_ok()
+    }
+
+    /// The ticket was condemned after it was handed over: the waiter's turn is still to come, and the next.
+    #[cold]
+    fn rejoin(&self, place: usize, waker: Waker) {
+        let turn = {
+            let mut desk = self.lock();
+            if !desk.waiters.is_closed() {
+                self.tally.subtract();
+            }
+            desk.waiters.rejoin(place, waker)
+        };
+        if let Turn::Served(ticket) = turn {
+            self.return_to_owner(ticket);
         }
-        ticket
+        self.settle();
+    }
+
+    /// Hands over to the oldest waiter past the queue. Gives the ticket back if nobody waits.
+    fn serve(&self, ticket: Ticket<R>) -> Option<Ticket<R>> {
+        let (turn, unsettled) = {
+            let mut desk = self.lock();
+            match desk.waiters.serve(ticket) {
+                Ok(turn) => (turn, self.tally.add() && !desk.waiters.is_empty() && !self.is_empty(&desk)),
+                Err(ticket) => return Some(ticket),
+            }
+        };
+        turn.wake();
+        if unsettled {
+            self.settle();
+        }
+        None
     }
 
     /// The count goes up: for a ticket just pushed, or for a taker that is none any more.
@@ -248,35 +278,62 @@ impl<R> Exchange<R> {
             match self.settle_one() {
                 Step::Done => return,
                 Step::Served(turn) => turn.wake(),
-                Step::ServedLast(turn) => return turn.wake(),
                 Step::Unfit(ticket) => self.return_to_owner(ticket),
             }
         }
     }
 
     fn settle_one(&self) -> Step<R> {
-        let mut waiters = self.lock();
-        if waiters.is_empty() && !waiters.is_closed() {
+        let mut desk = self.lock();
+        if desk.waiters.is_empty() && !desk.waiters.is_closed() {
             return Step::Done;
         }
-        let Some(ticket) = self.ready.pop() else { return Step::Done };
-        if waiters.is_closed() || ticket.is_condemned() {
-            self.tally.subtract();
-            return Step::Unfit(ticket);
+        let Some(ticket) = self.pop(&mut desk) else { return Step::Done };
+        let served = if ticket.is_condemned() { Err(ticket) } else { desk.waiters.serve(ticket) };
+        match served {
+            Ok(turn) => Step::Served(turn),
+            Err(ticket) => {
+                self.tally.subtract();
+                Step::Unfit(ticket)
+            }
         }
-        let turn = waiters.serve(ticket);
-        if waiters.is_empty() || self.ready.is_empty() { Step::ServedLast(turn) } else { Step::Served(turn) }
     }
 
+    fn push(&self, ticket: Ticket<R>) {
+        if let Err(ticket) = self.ready.push(ticket) {
+            self.lock().spill.push(ticket);
+        }
+    }
+
+    /// Pops the ticket the count was just lowered for. An older waiter may have been served with it.
+    fn pop_claimed(&self) -> Option<Ticket<R>> {
+        let ticket = self.ready.pop().or_else(|| self.pop(&mut self.lock()));
+        if ticket.is_none() {
+            self.release();
+        }
+        ticket
+    }
+
+    /// The spill changes only under the lock: when the queue is found empty after it, both were empty at once.
+    fn pop(&self, desk: &mut Desk<R>) -> Option<Ticket<R>> {
+        desk.spill.pop().or_else(|| self.ready.pop())
+    }
+
+    fn is_empty(&self, desk: &Desk<R>) -> bool {
+        desk.spill.is_empty() && self.ready.is_empty()
+    }
+
+    #[inline]
     fn note(&self, left: i64) {
-        if self.tally.is_newly_low(left) {
+        if self.gauge.note(left) {
             (self.hooks.on_low)();
         }
     }
 
     /// A panic cannot happen under this lock; if it did, the list would still be whole.
-    fn lock(&self) -> MutexGuard<'_, Waiters<Ticket<R>>> {
-        self.waiters.lock().unwrap_or_else(PoisonError::into_inner)
+    #[inline]
+    fn lock(&self) -> MutexGuard<'_, Desk<R>> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

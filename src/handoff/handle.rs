@@ -22,10 +22,11 @@ pub struct Hooks<R> {
 pub struct Handoff<R>(Arc<Exchange<R>>);
 
 impl<R> Handoff<R> {
-    /// An empty one. At most `queue_limit` takers wait at any time; further ones are refused.
+    /// An empty one. Up to `capacity` tickets can be ready on the fast way; more may be, but a taker of those
+    /// takes a lock. At most `queue_limit` takers wait at any time; further ones are refused.
     #[must_use]
-    pub fn new(queue_limit: usize, hooks: Hooks<R>) -> Self {
-        Self(Arc::new(Exchange::new(queue_limit, hooks)))
+    pub fn new(capacity: usize, queue_limit: usize, hooks: Hooks<R>) -> Self {
+        Self(Arc::new(Exchange::new(capacity, queue_limit, hooks)))
     }
 
     /// A ticket for a new runtime, not yet in circulation: [`Ticket::put`] makes it leasable.
@@ -66,15 +67,7 @@ impl<R> Handoff<R> {
     /// ready; the others keep their order, unless there is traffic meanwhile.
     #[must_use]
     pub fn withdraw_condemned(&self) -> Vec<Ticket<R>> {
-        let mut condemned = Vec::new();
-        for _ in 0..self.stock().ready {
-            match self.0.withdraw() {
-                Some(ticket) if ticket.is_condemned() => condemned.push(ticket),
-                Some(ticket) => ticket.restore(),
-                None => break,
-            }
-        }
-        condemned
+        self.0.withdraw_condemned()
     }
 
     /// Fails all waiters at once, and all later takes. Tickets that are ready now, or put later, go to
@@ -92,20 +85,19 @@ impl<R> Handoff<R> {
     /// Calls `on_low` when a take leaves fewer than `mark` ready; with `None` never, because nothing could be
     /// done about it. Default 0: when somebody has to wait.
     pub fn set_low_mark(&self, mark: Option<usize>) {
-        let mark = mark.map_or(i64::MIN, |mark| i64::try_from(mark).unwrap_or(i64::MAX));
-        self.0.tally.set_low_mark(mark);
+        self.0.gauge.set_low_mark(mark);
     }
 
     /// Has `on_low` called once more, from the next take that leaves the stock low. Rearm first and look at the
     /// [stock](Handoff::stock) afterwards; the other way round, a take in between goes unnoticed.
     pub fn rearm(&self) {
-        self.0.tally.rearm();
+        self.0.gauge.rearm();
     }
 
     /// The fewest tickets that were ready since the last call: that many were not needed meanwhile.
     #[must_use]
     pub fn low_water(&self) -> usize {
-        self.0.tally.low_water()
+        self.0.gauge.low_water(self.stock().ready)
     }
 
     /// From now on at most `limit` takers wait. Those who already do stay.
@@ -116,7 +108,7 @@ impl<R> Handoff<R> {
     /// Sets the coarse clock by which tickets count their idle time: milliseconds since any fixed moment. The
     /// time between two ticks is how wrong [`Ticket::idle`] may be.
     pub fn tick(&self, now: u64) {
-        self.0.tally.tick(now);
+        self.0.gauge.tick(now);
     }
 }
 

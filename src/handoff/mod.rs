@@ -13,9 +13,10 @@
 //! # Algorithm
 //!
 //! One signed counter `C` (above zero: ready tickets; below: waiters), a lock-free queue `Q` of ready tickets, and
-//! the list `W` of waiters under a lock of its own, which no fast path touches.
+//! the line `W` of waiters under a lock of its own, which no fast path touches.
 //!
-//! * put: push to `Q`; add one to `C`; if it was below zero, settle.
+//! * put: push to `Q`; add one to `C`; if it was below zero, settle. (If `C` is below zero from the start, the lock
+//!   is taken first and the oldest waiter gets the ticket past `Q`. The rest is the same.)
 //! * take: subtract one from `C`; if it was above zero and `Q` yields a ticket, done. Else, under the lock: if nobody
 //!   waits and `Q` yields after all, done; otherwise join `W` at the end.
 //! * settle: under the lock, while both `W` and `Q` have something, hand the ticket to the oldest waiter; wake it
@@ -40,6 +41,7 @@
 //! `Q = C + W + T + U + X`: it leaves one for each of them. All else goes through the list, oldest first.
 
 mod exchange;
+mod gauge;
 mod handle;
 mod sync;
 mod take;

@@ -1,7 +1,7 @@
 //! What the handoff is built on. The model checker includes the files beside this one with instrumented
 //! primitives in its place (`tests/p02_handoff_model.rs`).
 
-pub(super) use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+pub(super) use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 pub(super) use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub(super) use crossbeam_queue::SegQueue as Queue;
+pub(super) use crossbeam_queue::ArrayQueue as Queue;

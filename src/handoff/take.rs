@@ -1,11 +1,11 @@
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 
 use tokio::task::coop;
 
 use super::Taken;
-use super::exchange::{Attempt, Exchange, Standing};
+use super::exchange::{Attempt, Exchange};
 
 /// Why a take failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,17 +34,6 @@ impl<'a, R> Take<'a, R> {
     pub(super) const fn new(exchange: &'a Exchange<R>) -> Self {
         Self { exchange, place: None }
     }
-
-    fn attempt(&mut self, waker: &Waker, standing: Standing) -> Poll<Result<Taken<R>, TakeError>> {
-        match self.exchange.take(waker, standing) {
-            Attempt::Taken(ticket) => Poll::Ready(Ok(Taken::new(ticket))),
-            Attempt::Refused(error) => Poll::Ready(Err(error)),
-            Attempt::Queued(place) => {
-                self.place = Some(place);
-                Poll::Pending
-            }
-        }
-    }
 }
 
 impl<R> Future for Take<'_, R> {
@@ -52,21 +41,22 @@ impl<R> Future for Take<'_, R> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        let Some(place) = this.place else {
-            let budget = ready!(coop::poll_proceed(cx));
-            let attempt = ready!(this.attempt(cx.waker(), Standing::New));
-            budget.made_progress();
-            return Poll::Ready(attempt);
-        };
-        let turn = ready!(this.exchange.look(place, cx.waker()));
-        this.place = None;
-        match turn {
-            Ok(ticket) if ticket.is_condemned() => {
-                this.exchange.return_to_owner(ticket);
-                this.attempt(cx.waker(), Standing::Next)
-            }
-            turn => Poll::Ready(turn.map(Taken::new)),
+        if let Some(place) = this.place {
+            let turn = ready!(this.exchange.look(place, cx.waker()));
+            this.place = None;
+            return Poll::Ready(turn.map(Taken::new));
         }
+        let budget = ready!(coop::poll_proceed(cx));
+        let attempt = match this.exchange.take(cx.waker()) {
+            Attempt::Taken(ticket) => Ok(Taken::new(ticket)),
+            Attempt::Refused(error) => Err(error),
+            Attempt::Queued(place) => {
+                this.place = Some(place);
+                return Poll::Pending;
+            }
+        };
+        budget.made_progress();
+        Poll::Ready(attempt)
     }
 }
 

@@ -72,7 +72,7 @@ impl<R> Ticket<R> {
     /// How long it has been ready, by the handoff's coarse clock, milliseconds.
     #[must_use]
     pub fn idle(&self) -> u64 {
-        self.tether().home().now().saturating_sub(self.0.idle_since)
+        self.tether().home().gauge.now().saturating_sub(self.0.idle_since)
     }
 
     /// Whether it was leased since it was last put.
@@ -132,7 +132,7 @@ impl<R> Ticket<R> {
     }
 
     pub(super) fn rest(&mut self) {
-        self.0.idle_since = self.tether().home().now();
+        self.0.idle_since = self.tether().home().gauge.now();
         self.0.leased = false;
     }
 }

@@ -1,66 +1,74 @@
+use std::collections::VecDeque;
 use std::mem;
 use std::task::Waker;
-
-use slab::Slab;
-
-/// No place: the end of the list.
-const NONE: usize = usize::MAX;
 
 /// Places kept when nobody waits; beyond this the memory of a flood is given back.
 const KEPT: usize = 1024;
 
-/// The takers that wait, oldest first: a doubly linked list inside a slab, so that waiting allocates nothing
-/// once warm and leaving takes constant time from anywhere.
+/// Gaps in the line that are left alone.
+const GAPS: usize = 64;
+
+/// The takers that wait, oldest first: a ring, so that joining and serving each touch one place, and allocate
+/// nothing once warm.
+///
+/// Whoever leaves from the middle leaves a gap. Gaps at either end go at once, the others when they outnumber
+/// those who are there.
 ///
 /// Wakers come in and go out by value: cloning, waking or dropping one runs foreign code, which must not happen
 /// under the lock around this list.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Waiters<T> {
-    places: Slab<Place<T>>,
+    /// Sorted by number.
+    line: VecDeque<Place<T>>,
+    /// Nobody before this index waits.
     oldest: usize,
-    newest: usize,
     waiting: usize,
+    /// Places that are no gaps.
+    occupied: usize,
     limit: usize,
     closed: bool,
 }
 
-/// One waiter's, from joining to leaving. Linked only while it waits.
+/// One waiter's, from joining to leaving.
 #[derive(Debug)]
 struct Place<T> {
-    older: usize,
-    newer: usize,
+    /// By which its waiter finds it, wherever it has moved.
+    number: usize,
     turn: Turn<T>,
 }
 
 /// How it stands with one waiter.
 #[derive(Debug)]
 pub(super) enum Turn<T> {
-    /// In the list; to be woken by this.
+    /// To be woken by this.
     Waiting(Waker),
-    /// Out of the list, with what it waited for.
+    /// Has what it waited for.
     Served(T),
-    /// Out of the list: the handoff was closed.
+    /// The handoff was closed.
     Refused,
+    /// Gone.
+    Left,
 }
 
 /// What a waiter that looks at its place finds.
 #[derive(Debug)]
 pub(super) enum Look<T> {
-    /// Its turn has come; the place is free again.
-    Over(Result<T, Closed>),
+    /// Its turn has come. The place is gone.
+    Served(T),
+    /// The handoff was closed. The place is gone.
+    Refused,
     /// Not yet.
     Waiting,
     /// Not yet, and the waker that would be woken is not this one.
     Moved,
+    /// Its turn has come, but what it got is spoilt.
+    Spoilt,
 }
-
-/// The handoff was closed while the waiter waited.
-#[derive(Debug)]
-pub(super) struct Closed;
 
 impl<T> Waiters<T> {
     pub(super) const fn new(limit: usize) -> Self {
-        Self { places: Slab::new(), oldest: NONE, newest: NONE, waiting: 0, limit, closed: false }
+        Self { line: VecDeque::new(), oldest: 0, waiting: 0, occupied: 0, limit, closed: false }
     }
 
     /// How many wait. Those served or refused no longer do.
@@ -84,98 +92,191 @@ impl<T> Waiters<T> {
         self.limit = limit;
     }
 
-    /// A new waiter behind all others. Answers its place.
-    pub(super) fn join_behind(&mut self, waker: Waker) -> usize {
-        self.link(self.newest, NONE, waker)
+    /// A new waiter behind all others. Answers the number of its place.
+    #[inline]
+    pub(super) fn join(&mut self, waker: Waker) -> usize {
+        let number = self.line.back().map_or(0, |newest| newest.number.wrapping_add(1));
+        self.line.push_back(Place { number, turn: Turn::Waiting(waker) });
+        self.waiting += 1;
+        self.occupied += 1;
+        number
     }
 
-    /// A new waiter ahead of all others. Answers its place.
-    pub(super) fn join_ahead(&mut self, waker: Waker) -> usize {
-        self.link(NONE, self.oldest, waker)
+    /// Hands `ticket` to the oldest waiter, and answers what was its turn before, with the waker in it. Gives the
+    /// ticket back if nobody waits.
+    #[inline]
+    pub(super) fn serve(&mut self, ticket: T) -> Result<Turn<T>, T> {
+        while let Some(place) = self.line.get_mut(self.oldest) {
+            self.oldest += 1;
+            if let Turn::Waiting(_) = place.turn {
+                self.waiting -= 1;
+                return Ok(mem::replace(&mut place.turn, Turn::Served(ticket)));
+            }
+        }
+        Err(ticket)
     }
 
-    /// Hands `ticket` to the oldest waiter. Answers what was its turn before, with the waker in it. Somebody
-    /// must be waiting.
-    pub(super) fn serve(&mut self, ticket: T) -> Turn<T> {
-        self.end_turn(Turn::Served(ticket))
-    }
-
-    /// What has become of the waiter at `place`, who would be woken by `waker`.
-    pub(super) fn look(&mut self, place: usize, waker: &Waker) -> Look<T> {
-        match &self.places[place].turn {
+    /// What has become of the waiter at `number`, who would be woken by `waker` and wants nothing `spoilt`.
+    #[inline]
+    pub(super) fn look(&mut self, number: usize, waker: &Waker, spoilt: impl Fn(&T) -> bool) -> Look<T> {
+        let Some(index) = self.find(number) else { return Look::Refused };
+        match &self.line[index].turn {
             Turn::Waiting(known) if known.will_wake(waker) => Look::Waiting,
             Turn::Waiting(_) => Look::Moved,
-            Turn::Served(_) | Turn::Refused => match self.leave(place) {
-                Turn::Served(ticket) => Look::Over(Ok(ticket)),
-                Turn::Waiting(_) | Turn::Refused => Look::Over(Err(Closed)),
+            Turn::Served(ticket) if spoilt(ticket) => Look::Spoilt,
+            Turn::Served(_) | Turn::Refused | Turn::Left => match self.vacate(index) {
+                Turn::Served(ticket) => Look::Served(ticket),
+                Turn::Waiting(_) | Turn::Refused | Turn::Left => Look::Refused,
             },
         }
     }
 
-    /// Has the waiter at `place` woken by `waker` from now on, if it still waits. Answers the waker not needed.
-    pub(super) fn renew(&mut self, place: usize, waker: Waker) -> Waker {
-        match &mut self.places[place].turn {
-            Turn::Waiting(known) => mem::replace(known, waker),
-            Turn::Served(_) | Turn::Refused => waker,
+    /// Has the waiter at `number` woken by `waker` from now on, and answers the waker before; or gives this one
+    /// back, if it waits no more.
+    pub(super) fn renew(&mut self, number: usize, waker: Waker) -> Result<Waker, Waker> {
+        match self.find(number).map(|index| &mut self.line[index].turn) {
+            Some(Turn::Waiting(known)) => Ok(mem::replace(known, waker)),
+            _ => Err(waker),
         }
     }
 
-    /// Frees `place`, whether its turn has come or not.
-    pub(super) fn leave(&mut self, place: usize) -> Turn<T> {
-        if matches!(self.places[place].turn, Turn::Waiting(_)) {
-            self.unlink(place);
+    /// Has the waiter at `number`, whose turn had come for nothing, wait once more in its old place; or refuses
+    /// it, if it is too late for that. Answers what its turn was.
+    pub(super) fn rejoin(&mut self, number: usize, waker: Waker) -> Turn<T> {
+        let Some(index) = self.find(number) else { return Turn::Waiting(waker) };
+        let turn = &mut self.line[index].turn;
+        if self.closed {
+            return mem::replace(turn, Turn::Refused);
         }
-        let turn = self.places.remove(place).turn;
-        if self.places.is_empty() && self.places.capacity() > KEPT {
-            self.places = Slab::new();
+        self.oldest = self.oldest.min(index);
+        self.waiting += 1;
+        mem::replace(turn, Turn::Waiting(waker))
+    }
+
+    /// The waiter at `number` goes, whether its turn has come or not. Answers what it was.
+    pub(super) fn leave(&mut self, number: usize) -> Turn<T> {
+        match self.find(number) {
+            Some(index) => self.vacate(index),
+            None => Turn::Left,
         }
-        turn
     }
 
     /// Refuses everybody, now and later. Answers their turns, with the wakers in them.
     pub(super) fn close(&mut self) -> Vec<Turn<T>> {
         self.closed = true;
-        (0..self.waiting).map(|_| self.end_turn(Turn::Refused)).collect()
+        self.waiting = 0;
+        let waiting = self.line.iter_mut().filter(|place| matches!(place.turn, Turn::Waiting(_)));
+        waiting.map(|place| mem::replace(&mut place.turn, Turn::Refused)).collect()
     }
 
-    fn end_turn(&mut self, turn: Turn<T>) -> Turn<T> {
-        let oldest = self.oldest;
-        self.unlink(oldest);
-        mem::replace(&mut self.places[oldest].turn, turn)
-    }
-
-    fn link(&mut self, older: usize, newer: usize, waker: Waker) -> usize {
-        let place = self.places.insert(Place { older, newer, turn: Turn::Waiting(waker) });
-        self.bind(older, place);
-        self.bind(place, newer);
-        self.waiting += 1;
-        place
-    }
-
-    fn unlink(&mut self, place: usize) {
-        let Place { older, newer, .. } = self.places[place];
-        self.bind(older, newer);
-        self.waiting -= 1;
-    }
-
-    /// Makes two places neighbours; at [`NONE`], the end of the list.
-    fn bind(&mut self, older: usize, newer: usize) {
-        match self.places.get_mut(older) {
-            Some(place) => place.newer = newer,
-            None => self.oldest = newer,
+    /// As far from the first place as its number says, or less where gaps have been closed.
+    #[inline]
+    fn find(&self, number: usize) -> Option<usize> {
+        let ahead = number.wrapping_sub(self.line.front()?.number);
+        match self.line.get(ahead) {
+            Some(place) if place.number == number => Some(ahead),
+            _ => self.search(number),
         }
-        match self.places.get_mut(newer) {
-            Some(place) => place.older = older,
-            None => self.newest = older,
+    }
+
+    #[cold]
+    fn search(&self, number: usize) -> Option<usize> {
+        let first = self.line.front()?.number;
+        let ahead = |place: &Place<T>| place.number.wrapping_sub(first);
+        self.line.binary_search_by_key(&number.wrapping_sub(first), ahead).ok()
+    }
+
+    #[inline]
+    fn vacate(&mut self, index: usize) -> Turn<T> {
+        let turn = mem::replace(&mut self.line[index].turn, Turn::Left);
+        self.occupied -= 1;
+        if let Turn::Waiting(_) = turn {
+            self.waiting -= 1;
         }
+        while self.line.front().is_some_and(Place::is_gap) {
+            self.line.pop_front();
+            self.oldest = self.oldest.saturating_sub(1);
+        }
+        if self.line.len() > self.occupied {
+            self.close_gaps();
+        }
+        if self.line.is_empty() && self.line.capacity() > KEPT {
+            self.line = VecDeque::new();
+        }
+        turn
+    }
+
+    fn close_gaps(&mut self) {
+        while self.line.back().is_some_and(Place::is_gap) {
+            self.line.pop_back();
+        }
+        self.oldest = self.oldest.min(self.line.len());
+        if self.line.len() > 2 * self.occupied + GAPS {
+            self.line.retain(|place| !place.is_gap());
+            self.oldest = 0;
+        }
+    }
+}
+
+impl<T> Place<T> {
+    const fn is_gap(&self) -> bool {
+        matches!(self.turn, Turn::Left)
     }
 }
 
 impl<T> Turn<T> {
     /// Wakes who waits.
+    #[inline]
     pub(super) fn wake(self) {
         if let Self::Waiting(waker) = self {
             waker.wake();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Against a plain list that is searched from the front.
+    #[test]
+    fn a_long_random_history_keeps_the_order() {
+        for seed in 0..50 {
+            let mut rng = fastrand::Rng::with_seed(seed);
+            let mut waiters = Waiters::new(usize::MAX);
+            let mut expected: Vec<usize> = Vec::new();
+            let mut served: Vec<(usize, u64)> = Vec::new();
+            let busy = rng.u8(2..9);
+            for ticket in 0..2000 {
+                match rng.u8(..10) {
+                    roll if roll < busy => expected.push(waiters.join(Waker::noop().clone())),
+                    9 if !expected.is_empty() => {
+                        let number = expected.remove(rng.usize(..expected.len()));
+                        assert!(matches!(waiters.leave(number), Turn::Waiting(_)), "seed {seed}");
+                    }
+                    8 if !served.is_empty() => {
+                        let (number, ticket) = served.swap_remove(rng.usize(..served.len()));
+                        let look = waiters.look(number, Waker::noop(), |_| false);
+                        assert!(matches!(look, Look::Served(got) if got == ticket), "seed {seed}");
+                    }
+                    7 if !served.is_empty() => {
+                        let (number, ticket) = served.swap_remove(rng.usize(..served.len()));
+                        let turn = waiters.rejoin(number, Waker::noop().clone());
+                        assert!(matches!(turn, Turn::Served(got) if got == ticket), "seed {seed}");
+                        let older = expected.iter().take_while(|other| **other < number).count();
+                        expected.insert(older, number);
+                    }
+                    _ => {
+                        let turn = waiters.serve(ticket);
+                        assert_eq!(turn.is_ok(), !expected.is_empty(), "seed {seed}");
+                        if turn.is_ok() {
+                            served.push((expected.remove(0), ticket));
+                        }
+                    }
+                }
+                assert_eq!(waiters.len(), expected.len(), "seed {seed}");
+                assert!(waiters.line.len() <= 2 * (expected.len() + served.len()) + GAPS, "seed {seed}");
+            }
         }
     }
 }

@@ -8,9 +8,9 @@ use tokio::sync::oneshot;
 
 use super::builder::Builder;
 use super::timer::within;
-use super::{BlockingEvents, Error, ErrorKind, Events, Pool, template};
+use super::{BlockingEvents, Error, ErrorKind, Events, Pool, backends, template};
 use crate::actor::{Drain, DrainNow, MadeBy, OpenPool, Reconfigure, Tree};
-use crate::backend::{self, Backend};
+use crate::backend::Backend;
 use crate::config::Config;
 use crate::model::{BackendSpec, PoolName, PoolSpec, State};
 use crate::observe::render;
@@ -234,7 +234,7 @@ impl Ostler {
         let log = self.log.new(o!("pool" => name.to_string()));
         let backend = match own {
             Some(backend) => backend,
-            None => backend::build(&self.config, spec, &log).map_err(Error::from_backend)?,
+            None => backends::build(&self.config, spec, &log).map_err(Error::from_backend)?,
         };
         let Some(tree) = &self.tree else { return Err(Error::new("start", ErrorKind::Closed)) };
         let lost = |error: tokio::task::JoinError| Error::new("start", ErrorKind::Start(Box::new(error)));

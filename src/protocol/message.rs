@@ -75,7 +75,8 @@ pub struct ExecRequest {
     pub epoch: u64,
     /// Program and arguments; at least one.
     pub argv: Vec<Vec<u8>>,
-    /// The whole environment, as name and value.
+    /// The environment, as name and value. `HOME` is the workspace when it is not among them; nothing else is
+    /// added.
     pub env: Vec<(Vec<u8>, Vec<u8>)>,
     /// Working directory; empty is the workspace.
     pub cwd: Path,

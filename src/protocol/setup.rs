@@ -64,8 +64,8 @@ pub struct Setup {
     /// Where the workspace is without namespaces: a host directory made for this runtime, which the keeper
     /// removes when the guest has ended. Unused otherwise.
     pub basic_workspace: Vec<u8>,
-    /// Directories the host made around the cgroups and the workspace, innermost first: the keeper removes
-    /// those that are empty when the host was killed.
+    /// Directories around the cgroups and the workspace, innermost first: the keeper removes those that are
+    /// empty in the end.
     pub parents: Vec<Vec<u8>>,
     /// What the host itself could not give, to be reported with the rest or refused under `strict`.
     pub missing: Vec<Missing>,
@@ -220,10 +220,7 @@ impl Setup {
             basic_workspace: d.owned()?,
             parents: d.list(Decoder::owned)?,
             missing: d.list(Missing::decode)?,
-            cgroups: match d.flag()? {
-                false => None,
-                true => Some(CgroupPlan { directories: d.list(Decoder::owned)? }),
-            },
+            cgroups: if d.flag()? { Some(CgroupPlan { directories: d.list(Decoder::owned)? }) } else { None },
             file_size: d.option_u64()?,
             open_files: d.option_u64()?,
             pids: d.option_u64()?,

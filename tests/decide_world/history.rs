@@ -15,7 +15,7 @@ pub(crate) enum Mix {
 }
 
 /// Settings small enough that every bound is met often, from one word.
-pub(crate) fn random_spec(word: u64) -> PoolSpec {
+fn random_spec(word: u64) -> PoolSpec {
     let mut rng = fastrand::Rng::with_seed(word);
     let max = rng.usize(1..=6);
     PoolSpec {
@@ -39,22 +39,33 @@ pub(crate) fn random_spec(word: u64) -> PoolSpec {
 }
 
 impl World {
+    /// A pool with random settings.
+    pub(crate) fn random(seed: u64) -> Self {
+        Self::new(random_spec(seed), Plan::CALM, seed)
+    }
+
     /// A random history, then peace, and the checks of what must hold then.
-    pub(crate) fn live_through(seed: u64, words: &[u32], mix: Mix) -> Self {
-        let mut world = Self::new(random_spec(seed), Plan::CALM, seed);
+    pub(crate) fn live_through(&mut self, words: &[u32], mix: Mix) {
         for word in words {
-            world.act(*word, mix);
+            self.act(*word, mix);
         }
-        world.calm();
-        world.check_rest();
-        world.check_heals();
-        world.check_idle();
-        world.check_drain();
-        world
+        if words.len().is_multiple_of(4) {
+            // The end comes in the midst of it.
+            self.queue(Event::Drain);
+            for word in words.iter().take(50) {
+                self.act(*word, mix);
+            }
+            return self.check_drain();
+        }
+        self.calm();
+        self.check_rest();
+        self.check_heals();
+        self.check_idle();
+        self.check_drain();
     }
 
     /// One stimulus, decoded from a word; zero is the dullest, so that failures shrink towards it.
-    pub(crate) fn act(&mut self, word: u32, mix: Mix) {
+    fn act(&mut self, word: u32, mix: Mix) {
         let arg = (word >> 8) as usize;
         match word % 64 {
             0..=11 => self.pass(Duration::from_millis(arg as u64 % 64)),
@@ -85,7 +96,7 @@ impl World {
             60 => self.plan.launch = Duration::from_millis([0, 5, 50, 500][arg % 4]),
             _ if mix == Mix::Faults => {}
             61 => self.resize(arg),
-            62 if arg % 2 == 0 => self.reconfigure(|spec| {
+            62 if arg.is_multiple_of(2) => self.reconfigure(|spec| {
                 spec.env.insert("version".to_owned(), arg.to_string());
             }),
             62 => self.reconfigure(|spec| spec.max_uses = Some(arg as u64 % 4 + 1)),

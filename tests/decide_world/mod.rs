@@ -4,18 +4,18 @@
 
 mod check;
 mod handoff;
-mod history;
+pub(crate) mod history;
 mod settle;
 mod shell;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::hash::{DefaultHasher, Hash};
 use std::time::Duration;
 
 use ostler::decide::{Command, Decider, Event, Moment, Stock};
 use ostler::model::{PoolSpec, Reason, RestartSpec, RuntimeId, State};
 
 pub(crate) use handoff::Handoff;
-pub(crate) use history::Mix;
 
 /// How the backend behaves. Delays are drawn from zero to twice the value, faults are per cent.
 #[derive(Clone, Copy, Debug)]
@@ -97,6 +97,8 @@ pub(crate) struct World {
     pub(crate) notes: Vec<(Moment, Note)>,
     /// The last steps, to be shown when one fails.
     recent: VecDeque<Step>,
+    /// All steps, if asked for.
+    pub(crate) trace: Option<DefaultHasher>,
     pub(crate) events: u64,
     pub(crate) finished: u32,
     pub(crate) overflow_wanted: u64,
@@ -127,6 +129,7 @@ impl World {
             runtimes: BTreeMap::new(),
             notes: Vec::new(),
             recent: VecDeque::new(),
+            trace: None,
             events: 0,
             finished: 0,
             overflow_wanted: 0,
@@ -171,15 +174,15 @@ impl World {
     /// Delivers the oldest queued event, if there is one.
     pub(crate) fn deliver_next(&mut self) -> bool {
         let Some(event) = self.queue.pop_front() else { return false };
-        self.deliver(event);
+        self.deliver(&event);
         true
     }
 
-    pub(crate) fn deliver(&mut self, event: Event) -> Vec<Command> {
+    pub(crate) fn deliver(&mut self, event: &Event) -> Vec<Command> {
         self.events += 1;
         self.taken.clear();
-        self.learn(&event);
-        let before = self.before(&event);
+        self.learn(event);
+        let before = self.before(event);
         let stock = self.handoff.stock();
         let commands = match self.decider.step(self.now, stock, event.clone()) {
             Ok(commands) => commands,
@@ -189,14 +192,17 @@ impl World {
             self.recent.pop_front();
         }
         let step = Step { now: self.now, stock, event: event.clone(), commands: commands.clone() };
+        if let Some(trace) = &mut self.trace {
+            format!("{step:?}").hash(trace);
+        }
         self.recent.push_back(step);
         for command in &commands {
             self.carry_out(command);
         }
         if let Event::Crashed(id) = event {
-            self.bury(id);
+            self.bury(*id);
         }
-        self.check(&before, &event, &commands);
+        self.check(&before, event, &commands);
         commands
     }
 

@@ -87,13 +87,21 @@ impl World {
         assert_eq!(self.finished, 1, "finished again");
     }
 
-    /// Waiters get what is released; they release it too.
+    /// Every lease ends, those of waiters that get what is released too.
+    pub(crate) fn end_leases(&mut self) {
+        while !self.handoff.leased.is_empty() {
+            self.release(0, Fate::Used);
+        }
+    }
+
+    /// Every lease ends until nobody waits.
     pub(crate) fn release_all(&mut self) {
         for _ in 0..100 {
-            while !self.handoff.leased.is_empty() {
-                self.release(0, Fate::Used);
-            }
+            self.end_leases();
             self.run(Duration::from_secs(1));
+            if self.handoff.leased.is_empty() && self.handoff.waiters == 0 {
+                break;
+            }
         }
         assert!(self.handoff.leased.is_empty());
     }

@@ -18,19 +18,15 @@ impl World {
             Event::Gone(id) => {
                 self.runtimes.remove(id);
             }
-            Event::Reconfigured(spec) => {
-                if !spec.makes_the_same_as(self.decider.spec()) {
-                    self.generation += 1;
-                }
-            }
+            Event::Reconfigured(spec) if !spec.makes_the_same_as(self.decider.spec()) => self.generation += 1,
             Event::Drain => self.draining = true,
-            Event::Crashed(id) => {
-                if self.runtimes.get(id).is_some_and(|runtime| runtime.state != State::Retiring) {
-                    self.note(Note::Failure(*id));
-                }
-            }
+            Event::Crashed(id) if self.is_in_use(*id) => self.note(Note::Failure(*id)),
             _ => {}
         }
+    }
+
+    fn is_in_use(&self, id: RuntimeId) -> bool {
+        self.runtimes.get(&id).is_some_and(|runtime| runtime.state != State::Retiring)
     }
 
     fn step_up(&mut self, id: RuntimeId, from: State, to: State) {
@@ -54,8 +50,8 @@ impl World {
                 self.signal();
             }
             Command::WakeAt(at) => {
-                assert!(*at > self.now, "a wake-up in the past");
-                self.after(*at - self.now, Due::WakeUp);
+                let delay = at.checked_sub(self.now).filter(|delay| !delay.is_zero());
+                self.after(delay.expect("a wake-up in the past"), Due::WakeUp);
             }
             Command::Close => {
                 self.handoff.closed = true;
@@ -146,6 +142,8 @@ impl World {
 
     fn condemn(&mut self, id: RuntimeId, reason: Reason) {
         let runtime = self.runtimes.get_mut(&id).expect("condemn: there is no such runtime");
+        let news = reason.is_failure() || !runtime.condemned;
+        assert!(news, "{id} condemned again: {reason}");
         runtime.condemned = true;
         if self.handoff.remove(id) {
             runtime.place = Place::Hands;

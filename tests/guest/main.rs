@@ -8,5 +8,6 @@ mod garbage;
 mod link;
 mod p06_cancel_ops;
 mod p15_slow_reader;
+mod real;
 mod scripted;
 mod session;

@@ -122,6 +122,9 @@ fn serve(mut stream: UnixStream, seen: &Mutex<Seen>) {
                         seen.cancels += 1;
                         if known.is_some() {
                             operations.remove(&op);
+                            let message = "cancelled".into();
+                            let end = Refusal { kind: RefusalKind::Failed, errno: 0, message };
+                            Reply::Failed(end).encode(op, &mut out).unwrap();
                         }
                     }
                     (_, None) => {}

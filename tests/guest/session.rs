@@ -7,7 +7,7 @@ use crate::scripted::ScriptedGuest;
 use bytes::Bytes;
 use ostler::guest::{Chunk, Defaults, Exec, Link, RefusalKind, Session, Signal, Wire, WireError};
 use ostler::model::Epoch;
-use ostler::protocol::WINDOW;
+use ostler::protocol::{Done, Reply, WINDOW};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const EPOCH: Epoch = Epoch(7);
@@ -216,6 +216,26 @@ async fn a_connection_that_breaks_fails_what_is_under_way_and_nothing_that_is_do
     assert!(matches!(read, Err(WireError::Lost(_))) && matches!(exec, Err(WireError::Lost(_))));
     assert!(matches!(session.stat("c").await, Err(WireError::Lost(_))));
     assert!(link.is_tainted() && link.operations() == 0);
+}
+
+#[tokio::test]
+async fn what_the_guest_said_last_counts_though_it_is_gone() {
+    let (mine, mut theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    let link = Link::new(mine).unwrap();
+    link.begin(EPOCH);
+    let session = Session::new(Arc::clone(&link) as _, EPOCH, Arc::new(Defaults::default()));
+    let removed = tokio::spawn({
+        let session = session.clone();
+        async move { session.remove("a").await }
+    });
+    tokio::task::yield_now().await;
+    let mut answer = Vec::new();
+    Reply::Done(Done::Unit).encode(1, &mut answer).unwrap();
+    std::io::Write::write_all(&mut theirs, &answer).unwrap();
+    drop(theirs);
+    // Before anybody has read that answer, a write finds the stream closed.
+    assert!(matches!(session.remove("b").await, Err(WireError::Lost(_))));
+    removed.await.unwrap().unwrap();
 }
 
 #[tokio::test]

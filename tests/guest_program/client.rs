@@ -176,7 +176,7 @@ impl Client {
                 }
                 return Some((op, reply));
             }
-            let mut bytes = [0; 64 << 10];
+            let mut bytes = vec![0; 64 << 10];
             match self.socket.read(&mut bytes) {
                 Ok(0) => return None,
                 Ok(count) => self.input.extend(&bytes[..count]),

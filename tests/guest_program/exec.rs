@@ -30,11 +30,15 @@ fn processor_time_is_counted() {
 }
 
 #[test]
-fn the_environment_is_the_requests_and_nothing_else() {
+fn the_environment_is_the_requests_with_a_home() {
     let mut guest = Guest::start();
     let mut request = program_of(&["env"]);
     request.env = vec![(b"A".to_vec(), b"b=c\n".to_vec()), (b"PATH".to_vec(), b"/usr/bin:/bin".to_vec())];
-    assert_eq!(guest.data.call(&Request::Exec(request)).out, b"A=b=c\n\nPATH=/usr/bin:/bin\n");
+    let home = guest.workspace().canonicalize().expect("the workspace");
+    let wanted = format!("A=b=c\n\nPATH=/usr/bin:/bin\nHOME={}\n", home.display());
+    assert_eq!(guest.data.call(&Request::Exec(request.clone())).text(), wanted);
+    request.env = vec![(b"HOME".to_vec(), b"/elsewhere".to_vec())];
+    assert_eq!(guest.data.call(&Request::Exec(request)).text(), "HOME=/elsewhere\n");
 }
 
 #[test]

@@ -44,7 +44,7 @@ fn names(guest: &Guest) -> Vec<Vec<u8>> {
 #[test]
 fn what_was_written_is_read() {
     let mut guest = Guest::start();
-    for content in [&b""[..], b"hi\n", &[7; 100_000]] {
+    for content in [&b""[..], b"hi\n", &vec![7; 100_000]] {
         assert_eq!(guest.data.call(&write("a", content)).result, Ok(Done::Unit));
         let answer = guest.data.call(&read("a"));
         assert_eq!(answer.out, content);
@@ -77,12 +77,16 @@ fn parents_are_made() {
     let mut guest = Guest::start();
     assert_eq!(guest.data.call(&write("a/./b//c", b"deep")).result, Ok(Done::Unit));
     assert_eq!(fs::read(guest.workspace().join("a/b/c")).expect("the file"), b"deep");
-    let make = |path: &str| Request::MakeDir { epoch: EPOCH, path: path.into(), mode: 0o711 };
-    assert_eq!(guest.data.call(&make("x/y/z")).result, Ok(Done::Unit));
-    assert_eq!(guest.data.call(&make("x/y/z/")).result, Ok(Done::Unit), "one that is there is no error");
+    let make_directory = |path: &str| Request::MakeDir { epoch: EPOCH, path: path.into(), mode: 0o711 };
+    assert_eq!(guest.data.call(&make_directory("x/y/z")).result, Ok(Done::Unit));
+    assert_eq!(
+        guest.data.call(&make_directory("x/y/z/")).result,
+        Ok(Done::Unit),
+        "one that is there is no error"
+    );
     let made = described(&guest.data.call(&stat("x/y/z"))).clone();
     assert_eq!((made.kind, made.mode), (FileKind::Directory, 0o711));
-    assert_eq!(guest.data.call(&make("a/b/c")).refused(), RefusalKind::WrongKind);
+    assert_eq!(guest.data.call(&make_directory("a/b/c")).refused(), RefusalKind::WrongKind);
     assert_eq!(guest.data.call(&write("a/b/c/d", b"")).refused(), RefusalKind::WrongKind);
 }
 

@@ -42,7 +42,9 @@ pub(crate) fn state_dir() -> TempDir {
 }
 
 pub(crate) fn backend(spec: &ProcessSpec, limits: &Limits, state_dir: PathBuf) -> Arc<Process> {
-    let owner = Owner { instance: "test".to_owned(), state_dir };
+    // Tests run side by side and sweep; each directory stands for an instance of its own.
+    let instance = state_dir.display().to_string();
+    let owner = Owner { instance, state_dir };
     Process::new(spec, limits, owner, slog::Logger::root(slog::Discard, slog::o!()))
 }
 
@@ -56,6 +58,9 @@ pub(crate) struct Runtime {
     epoch: Epoch,
     pub(crate) state: TempDir,
     pub(crate) cgroups: Vec<PathBuf>,
+    /// The guest's.
+    pub(crate) pid: u32,
+    pub(crate) keeper: u32,
 }
 
 impl Runtime {
@@ -74,12 +79,12 @@ impl Runtime {
         launched.data.begin(epoch);
         let control = Session::new(launched.control, Epoch(0), Arc::new(Defaults::default()));
         let (instance, exit, data) = (launched.instance, launched.exit, launched.data);
-        let pid = instance.handle().strip_prefix("pid ").unwrap().to_owned();
+        let pid: u32 = instance.handle().strip_prefix("pid ").unwrap().parse().unwrap();
         let cgroups = cgroups_of(std::process::id())
             .into_iter()
-            .filter(|directory| members(directory).contains(&pid))
+            .filter(|directory| members(directory).contains(&pid.to_string()))
             .collect();
-        Self { backend, instance, exit, control, data, epoch, state, cgroups }
+        Self { backend, instance, exit, control, data, epoch, state, cgroups, pid, keeper: parent_of(pid) }
     }
 
     pub(crate) fn session(&self) -> Session {
@@ -125,16 +130,11 @@ impl Runtime {
         self.control.reset(self.epoch, PATIENCE).await.unwrap();
     }
 
-    pub(crate) fn pid(&self) -> u32 {
-        self.instance.handle().strip_prefix("pid ").unwrap().parse().unwrap()
-    }
-
     pub(crate) async fn end(mut self) {
-        let (pid, keeper) = (self.pid(), parent_of(self.pid()));
         self.instance.destroy().await.unwrap();
         self.exit.await;
         self.backend.close().await.unwrap();
-        assert!(!exists(pid) && !exists(keeper), "a process is left");
+        assert!(!exists(self.pid) && !exists(self.keeper), "a process is left");
         let left: Vec<_> = std::fs::read_dir(self.state.path()).unwrap().collect();
         assert!(left.is_empty(), "left behind: {left:?}");
         let left: Vec<_> = self.cgroups.iter().filter(|directory| directory.exists()).collect();
@@ -142,19 +142,26 @@ impl Runtime {
     }
 }
 
+/// Whether a process runs. One that has ended and waits for its parent to notice does not.
 pub(crate) fn exists(pid: u32) -> bool {
-    PathBuf::from(format!("/proc/{pid}")).exists()
+    stat(pid).is_some_and(|fields| fields[0] != "Z")
 }
 
+/// 0 when there is no such process.
 pub(crate) fn parent_of(pid: u32) -> u32 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    stat.rsplit_once(") ").unwrap().1.split(' ').nth(1).unwrap().parse().unwrap()
+    stat(pid).map_or(0, |fields| fields[1].parse().unwrap())
+}
+
+/// What comes behind the name in a process's `stat`.
+fn stat(pid: u32) -> Option<Vec<String>> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    Some(stat.rsplit_once(") ")?.1.split(' ').map(str::to_owned).collect())
 }
 
 /// Directories of runtimes in any cgroup hierarchy that belong to an ostler of this pid.
 pub(crate) fn cgroups_of(pid: u32) -> Vec<PathBuf> {
     let output = Command::new("find")
-        .args(["/sys/fs/cgroup", "-type", "d", "-path", &format!("*/ostler/test-*-{pid}-*/*")])
+        .args(["/sys/fs/cgroup", "-type", "d", "-path", &format!("*/ostler/*-{pid}-*/*")])
         .output()
         .unwrap();
     String::from_utf8_lossy(&output.stdout).lines().map(PathBuf::from).collect()

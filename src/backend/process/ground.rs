@@ -27,7 +27,9 @@ impl Ground {
     /// Blocks for some milliseconds.
     pub(super) fn new(owner: &Owner, limits: &Limits) -> io::Result<Self> {
         let life = Life::own(owner)?;
-        let state_dir = owner.state_dir.clone();
+        fs::create_dir_all(&owner.state_dir)?;
+        // Links on the way are for people; what is removed below it is reached without any.
+        let state_dir = fs::canonicalize(&owner.state_dir)?;
         Ok(Self {
             program: Arc::new(Program::new(guest::program(), &state_dir.join(life.to_string()))?),
             spawner: Spawner::new()?,
@@ -54,7 +56,7 @@ impl Ground {
 
     /// Destroys what dead ostlers of the same name left. Blocks.
     pub(super) fn sweep(&self) -> io::Result<u32> {
-        sweep(&self.life, &self.cgroups, &self.state_dir)
+        sweep(&self.life, &self.cgroups, &self.program, &self.state_dir)
     }
 
     /// Removes what is shared, once nobody needs it. Blocks for a moment.

@@ -10,8 +10,9 @@ use tokio::time::timeout;
 
 use crate::protocol::{EXIT_NO_GUEST, EXIT_OUT_OF_MEMORY, EXIT_SIGNAL};
 
-/// How long a keeper may take to end its guest and clean up, before it is killed as well.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a keeper may take to end its guest and clean up, before it is killed as well. Mostly that is a
+/// millisecond; a large workspace on a slow disk takes longer.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A keeper that was started. Dropped, it is told to end, which ends its runtime; whoever started it reaps it.
 #[derive(Debug)]

@@ -2,6 +2,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -12,7 +13,7 @@ use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 pub(super) struct Program {
     path: PathBuf,
     /// What `path` leads to; closed with the backend.
-    _memory: Option<OwnedFd>,
+    memory: Option<OwnedFd>,
 }
 
 impl Program {
@@ -21,21 +22,35 @@ impl Program {
         if let Ok(memory) = in_memory(content) {
             let path = PathBuf::from(format!("/proc/self/fd/{}", memory.as_raw_fd()));
             if starts(&path).is_ok() {
-                return Ok(Self { path, _memory: Some(memory) });
+                return Ok(Self { path, memory: Some(memory) });
             }
         }
         let path = as_file(content, directory)?;
         starts(&path)?;
-        Ok(Self { path, _memory: None })
+        Ok(Self { path, memory: None })
     }
 
-    pub(super) fn path(&self) -> &Path {
-        &self.path
+    /// Removes a directory and all below it, however deep and whatever its permissions. One that is gone is no
+    /// error. Blocks.
+    pub(super) fn remove_tree(&self, directory: &Path) -> io::Result<()> {
+        if !fs::exists(directory)? {
+            return Ok(());
+        }
+        let output = self.command().arg("remove").arg(directory).stdin(Stdio::null()).output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        if output.status.success() { Ok(()) } else { Err(io::Error::other(said.trim().to_owned())) }
+    }
+
+    /// The program, to be given arguments and streams.
+    pub(super) fn command(&self) -> Command {
+        let mut command = Command::new(&self.path);
+        command.arg0("ostler-guest").env_clear();
+        command
     }
 
     /// The file to remove in the end, where there is one.
     pub(super) fn file(&self) -> Option<&Path> {
-        self._memory.is_none().then_some(self.path.as_path())
+        self.memory.is_none().then_some(self.path.as_path())
     }
 }
 

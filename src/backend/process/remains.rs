@@ -1,8 +1,9 @@
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::cgroup::kill_and_remove;
+use super::program::Program;
 
 /// What of a runtime lies outside of its processes. Its keeper removes it; the host looks again, because the
 /// keeper may have been killed.
@@ -10,27 +11,25 @@ use super::cgroup::kill_and_remove;
 pub(super) struct Remains {
     pub(super) cgroups: Vec<PathBuf>,
     pub(super) workspace: PathBuf,
+    pub(super) program: Arc<Program>,
 }
 
 impl Remains {
+    /// Whether the keeper has removed it all.
+    pub(super) fn are_gone(&self) -> bool {
+        !self.cgroups.iter().chain([&self.workspace]).any(|path| path.exists())
+    }
+
     /// Removes what is left of a runtime whose keeper has ended; processes too, as far as cgroups show them.
-    /// Answers what could not be removed.
+    /// Answers what could not be removed. May take long.
     pub(super) fn remove(&self) -> Vec<String> {
         let cgroups = self.cgroups.iter().map(|directory| (directory, kill_and_remove(directory)));
         let mut left: Vec<_> = cgroups.filter_map(|(path, result)| failed(path, result)).collect();
-        left.extend(failed(&self.workspace, remove_tree(&self.workspace)));
+        left.extend(failed(&self.workspace, self.program.remove_tree(&self.workspace)));
         left
     }
 }
 
 fn failed(path: &Path, result: io::Result<()>) -> Option<String> {
     result.err().map(|error| format!("{}: {error}", path.display()))
-}
-
-/// Removes a directory and all below it, however its permissions were set. One that is gone is no error.
-pub(super) fn remove_tree(directory: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(directory) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
-    }
 }

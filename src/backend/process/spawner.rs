@@ -92,6 +92,11 @@ impl Drop for Spawner {
     }
 }
 
+/// Runs `work` on a thread of its own. Where the system gives none, what is left is found by a later sweep.
+fn clean_up(work: impl FnOnce() + Send + 'static) {
+    drop(thread::Builder::new().name("ostler-cleaner".to_owned()).spawn(work));
+}
+
 /// The thread's own state.
 struct Nursery {
     poll: OwnedFd,
@@ -198,9 +203,17 @@ impl Nursery {
         if let Some(charge) = self.children.remove(&token) {
             // A copy of the pidfd lives on with the keeper's handle, so closing ours would not remove it.
             let _ = epoll::delete(&self.poll, &*charge.pidfd);
-            let said = charge.child.log.tail();
-            let left = charge.child.remains.remove();
-            charge.ended.send_replace(Some(Ended { cause, said, left }));
+            let Charge { child: Child { log, remains, .. }, ended, .. } = charge;
+            let said = log.tail();
+            if remains.are_gone() {
+                ended.send_replace(Some(Ended { cause, said, left: Vec::new() }));
+                return;
+            }
+            // The keeper was killed. Cleaning up in its place may take long, and others wait for this thread.
+            clean_up(move || {
+                let left = remains.remove();
+                ended.send_replace(Some(Ended { cause, said, left }));
+            });
         }
     }
 }

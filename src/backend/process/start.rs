@@ -1,9 +1,8 @@
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{self, Command};
+use std::process;
 use std::sync::Arc;
 
 use super::cgroup::Cgroups;
@@ -43,7 +42,8 @@ impl Start {
     pub(super) fn run(self) -> io::Result<(Child, UnixStream, UnixStream)> {
         let group = self.cgroups.make(&self.name, &self.limits);
         let setup = plan::setup(&self.spec, &self.limits, &self.name, &group, &self.workspace);
-        let remains = Remains { cgroups: group.directories, workspace: self.workspace };
+        let program = Arc::clone(&self.program);
+        let remains = Remains { cgroups: group.directories, workspace: self.workspace, program };
         let started = (|| {
             let mut frame = Vec::new();
             setup.encode(&mut frame).map_err(io::Error::other)?;
@@ -52,10 +52,10 @@ impl Start {
             control.set_nonblocking(true)?;
             control.write_all(&frame)?;
             let (log, errors) = Log::new()?;
-            let process = Command::new(self.program.path())
-                .arg0("ostler-guest")
+            let process = self
+                .program
+                .command()
                 .args(["keeper", "--parent", &process::id().to_string()])
-                .env_clear()
                 .stdin(OwnedFd::from(theirs))
                 .stdout(OwnedFd::from(their_data))
                 .stderr(errors)

@@ -9,7 +9,7 @@ use rustix::process::geteuid;
 
 use super::cgroup::{Cgroups, kill_and_remove, remove_if_empty};
 use super::owner::Life;
-use super::remains::remove_tree;
+use super::program::Program;
 
 /// Directories in a directory, with their names. None where there is none.
 pub(super) fn children(directory: &Path) -> Vec<(String, PathBuf)> {
@@ -24,7 +24,7 @@ pub(super) fn children(directory: &Path) -> Vec<(String, PathBuf)> {
 ///
 /// # Errors
 /// The first thing that could not be removed; the rest has been tried.
-pub(super) fn sweep(own: &Life, cgroups: &Cgroups, state_dir: &Path) -> io::Result<u32> {
+pub(super) fn sweep(own: &Life, cgroups: &Cgroups, program: &Program, state_dir: &Path) -> io::Result<u32> {
     let mut removed = Removed::default();
     let over = |name: &str| Life::parse(name).is_some_and(|life| life.is_over_for(own));
     for (_, directory) in cgroups.lives().into_iter().filter(|(name, _)| over(name)) {
@@ -38,9 +38,9 @@ pub(super) fn sweep(own: &Life, cgroups: &Cgroups, state_dir: &Path) -> io::Resu
         let ours = fs::symlink_metadata(&directory).is_ok_and(|data| data.uid() == geteuid().as_raw());
         if ours {
             for (name, workspace) in children(&directory) {
-                removed.add(name, remove_tree(&workspace));
+                removed.add(name, program.remove_tree(&workspace));
             }
-            removed.try_to(remove_tree(&directory));
+            removed.try_to(program.remove_tree(&directory));
         }
     }
     removed.finish()

@@ -37,6 +37,11 @@ impl Outbox {
         self.waiting() < ROOM && self.backlog.is_empty()
     }
 
+    /// Whether the socket has taken everything.
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting() == 0 && self.backlog.is_empty()
+    }
+
     /// Where a frame of any size may be appended, when there is room.
     pub(super) fn bytes(&mut self) -> &mut Vec<u8> {
         &mut self.bytes

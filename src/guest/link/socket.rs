@@ -116,6 +116,12 @@ impl Socket {
         Handle::try_current().unwrap_or_else(|_| self.home.clone())
     }
 
+    /// Lets go of every runtime but home.
+    pub(super) fn go_home(&mut self) -> io::Result<()> {
+        self.reactors = Reactors::default();
+        self.reactors.add(self.home.clone(), &self.stream)
+    }
+
     /// Lets go of every runtime and of spare memory.
     pub(super) fn disengage(&mut self) {
         self.reactors = Reactors::default();

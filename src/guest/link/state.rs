@@ -24,8 +24,7 @@ const INPUT: usize = 64 << 10;
 pub(super) struct State {
     socket: Socket,
     table: Table,
-    /// The lease that runs, if one does.
-    epoch: Option<Epoch>,
+    lease: Lease,
     /// Why the stream is no more.
     dead: Option<WireError>,
     /// Whether something happened whose outcome is unknown.
@@ -36,12 +35,24 @@ pub(super) struct State {
     resuming: bool,
 }
 
+/// Who the stream is there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lease {
+    /// Nobody.
+    None,
+    /// This one.
+    Running(Epoch),
+    /// The last one, whose cancels are still on their way. Until they are answered, the home runtime keeps
+    /// bytes moving: a guest that can't get rid of its output looks at no input either.
+    Lingering,
+}
+
 impl State {
     pub(super) fn new(socket: Socket) -> Self {
         Self {
             socket,
             table: Table::new(),
-            epoch: None,
+            lease: Lease::None,
             dead: None,
             tainted: false,
             unread: false,
@@ -82,7 +93,7 @@ impl State {
         if let Some(dead) = &self.dead {
             return Err(dead.clone());
         }
-        if request.epoch().is_some_and(|epoch| self.epoch != Some(Epoch(epoch))) {
+        if request.epoch().is_some_and(|epoch| self.lease != Lease::Running(Epoch(epoch))) {
             return Err(WireError::Ended);
         }
         let op = self.table.next();
@@ -201,16 +212,27 @@ impl State {
     /// A lease begins.
     pub(super) fn begin(&mut self, epoch: Epoch, wakes: &mut Wakes) -> Vec<Operation> {
         let left = self.clear(wakes);
-        self.epoch = Some(epoch);
+        if self.lease == Lease::Lingering {
+            self.socket.disengage();
+        }
+        self.lease = Lease::Running(epoch);
         left
     }
 
     /// The lease ends.
     pub(super) fn end(&mut self, wakes: &mut Wakes) -> Vec<Operation> {
         let left = self.clear(wakes);
-        self.epoch = None;
+        self.lease = Lease::None;
         self.push(wakes);
-        self.socket.disengage();
+        if self.dead.is_some() || self.is_settled() {
+            self.socket.disengage();
+            return left;
+        }
+        self.lease = Lease::Lingering;
+        match self.socket.go_home() {
+            Ok(()) => self.drive(wakes),
+            Err(error) => self.lose(error, wakes),
+        }
         left
     }
 
@@ -218,6 +240,14 @@ impl State {
     pub(super) fn drive(&mut self, wakes: &mut Wakes) {
         self.pull(wakes);
         self.push(wakes);
+        if self.lease == Lease::Lingering && self.is_settled() && self.table.len() == 0 {
+            self.lease = Lease::None;
+            self.socket.disengage();
+        }
+    }
+
+    fn is_settled(&self) -> bool {
+        self.table.is_settled() && self.socket.outbox.is_empty()
     }
 
     /// Gives up every operation. Nothing of it is tainted: on a stream that works the cancels arrive, in order
@@ -304,7 +334,12 @@ impl State {
             return;
         }
         if let Err(error) = self.socket.push() {
-            self.lose(error, wakes);
+            // What the guest said before it went is still to be read.
+            self.unread = true;
+            self.pull(wakes);
+            if self.dead.is_none() {
+                self.lose(error, wakes);
+            }
             return;
         }
         for op in self.socket.outbox.fed() {

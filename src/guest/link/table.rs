@@ -12,6 +12,8 @@ pub(super) struct Table {
     /// Bytes that the guest may still send about operations it had not yet heard were cancelled. Every
     /// cancelled operation adds a window of each direction and an end; beyond that nobody asked for it.
     strays: u64,
+    /// Cancelled operations whose end the guest has not told yet.
+    unanswered: u64,
 }
 
 /// A cancelled operation's share in `strays`.
@@ -19,7 +21,7 @@ const STRAYS: u64 = 2 * WINDOW as u64 + 1;
 
 impl Table {
     pub(super) fn new() -> Self {
-        Self { operations: HashMap::new(), next: 1, strays: 0 }
+        Self { operations: HashMap::new(), next: 1, strays: 0, unanswered: 0 }
     }
 
     /// The id of the next operation.
@@ -47,6 +49,12 @@ impl Table {
     /// The guest was told that an operation is no longer wanted.
     pub(super) fn cancelled(&mut self) {
         self.strays = self.strays.saturating_add(STRAYS);
+        self.unanswered += 1;
+    }
+
+    /// Whether the guest has told the end of everything that was cancelled.
+    pub(super) fn is_settled(&self) -> bool {
+        self.unanswered == 0
     }
 
     pub(super) fn ids(&self) -> Vec<u64> {
@@ -90,7 +98,11 @@ impl Table {
         }
         let share = match frame.kind {
             Kind::Data => frame.payload.len().saturating_sub(1).max(1) as u64,
-            Kind::Credit | Kind::Done | Kind::Failed => 1,
+            Kind::Credit => 1,
+            Kind::Done | Kind::Failed => {
+                self.unanswered = self.unanswered.saturating_sub(1);
+                1
+            }
             _ => return Err(Malformed("not a reply")),
         };
         self.strays =

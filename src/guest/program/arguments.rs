@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
 
 /// What the program was started as.
 #[derive(Debug, PartialEq, Eq)]
@@ -11,6 +12,8 @@ pub(crate) enum Mode {
     Keeper(Vec<OsString>),
     /// Serves the protocol.
     Init(Init),
+    /// Removes a directory and all below it, whatever a lease made of it.
+    Remove(PathBuf),
 }
 
 /// Arguments of `init`.
@@ -29,11 +32,14 @@ pub(crate) fn parse(mut arguments: impl Iterator<Item = OsString>) -> Result<Mod
     match arguments.next().as_ref().and_then(|mode| mode.to_str()) {
         Some("keeper") => Ok(Mode::Keeper(arguments.collect())),
         Some("init") => init(arguments).map(Mode::Init),
-        _ => {
-            Err("usage: ostler-guest keeper … | init --workspace PATH | --place-fd N [--parent PID]"
-                .to_owned())
-        }
+        Some("remove") => arguments.next().map(|path| Mode::Remove(path.into())).ok_or_else(usage),
+        _ => Err(usage()),
     }
+}
+
+fn usage() -> String {
+    "usage: ostler-guest keeper … | init --workspace PATH | --place-fd N [--parent PID] | remove PATH"
+        .to_owned()
 }
 
 fn init(mut arguments: impl Iterator<Item = OsString>) -> Result<Init, String> {

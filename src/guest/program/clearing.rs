@@ -156,9 +156,13 @@ impl Guest {
 
     fn clear_some(&mut self, clearing: &mut Clearing) -> Result<Progress, (&'static str, Errno)> {
         if let Phase::Killing { next } = &mut clearing.phase {
-            let left = self.kill_all().map_err(|errno| ("kill", errno))?;
+            let mut left = self.kill_all().map_err(|errno| ("kill", errno))?;
             let reaping = self.reap(REAPED).map_err(|errno| ("reap", errno))?;
             clearing.killed += reaping.count;
+            if left == Left::Some && reaping.childless {
+                // Those that were there are reaped by now; look whether there are others.
+                left = self.kill_all().map_err(|errno| ("kill", errno))?;
+            }
             if left == Left::Some || !reaping.childless {
                 if self.now >= clearing.began + LONGEST {
                     let refusal = refusal::rule(RefusalKind::Failed, "some processes don't die");

@@ -55,6 +55,7 @@ fn main() -> ExitCode {
     };
     let ended = match mode {
         Mode::Keeper(arguments) => keeper::run(&arguments),
+        Mode::Remove(directory) => keeper::remove(&directory).map(|()| ExitCode::SUCCESS),
         Mode::Init(arguments) => init::run(&arguments).map(|()| ExitCode::SUCCESS),
     };
     match ended {

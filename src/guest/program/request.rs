@@ -12,9 +12,10 @@ use crate::token::Token;
 /// Operations that run at once, those included whose processes are still being killed.
 const OPERATIONS: usize = 256;
 
-/// Work done for one stream per turn, in frames; one that starts a program counts as many.
+/// Work done for one stream per turn, in frames; one that starts a program or counts processes is as many.
 const FRAMES: usize = 32;
 const LAUNCH: usize = 8;
+const COUNT: usize = 4;
 
 /// What became of a request.
 enum Opened {
@@ -69,7 +70,11 @@ impl Guest {
         if greeted == matches!(request, Request::Hello(_)) || self.table.find(side, op).is_some() {
             return Err(Over);
         }
-        let cost = if matches!(request, Request::Exec(_)) { LAUNCH } else { 1 };
+        let cost = match request {
+            Request::Exec(_) => LAUNCH,
+            Request::Ping => COUNT,
+            _ => 1,
+        };
         match request {
             Request::Hello(hello) => self.greet(side, op, hello.version)?,
             Request::Ping => {

@@ -53,6 +53,10 @@ pub(crate) enum Flushed {
 
 /// A stream that is open.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own about the socket's two directions"
+)]
 pub(crate) struct Stream {
     socket: OwnedFd,
     /// Whether the host has said hello.

@@ -30,13 +30,12 @@ impl<T> Slab<T> {
 
     /// Puts a value in; `None` when no place is left.
     pub(crate) fn insert(&mut self, value: T) -> Option<Key> {
-        let index = match self.free.pop() {
-            Some(index) => index,
-            None => {
-                let index = u16::try_from(self.slots.len()).ok()?;
-                self.slots.push((0, None));
-                index
-            }
+        let index = if let Some(index) = self.free.pop() {
+            index
+        } else {
+            let index = u16::try_from(self.slots.len()).ok()?;
+            self.slots.push((0, None));
+            index
         };
         let (generation, slot) = self.slots.get_mut(usize::from(index))?;
         *slot = Some(value);

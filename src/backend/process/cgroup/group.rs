@@ -42,20 +42,33 @@ impl Group {
 }
 
 fn make(hierarchy: &Hierarchy, parents: [&PathBuf; 2], directory: &Path) -> Result<(), String> {
-    match fs::create_dir(directory) {
-        Err(error) if error.kind() == ErrorKind::NotFound => {}
-        other => return other.map_err(|error| named(directory, &error)),
+    for attempt in 0..TRIES {
+        // Where version 2 has them, they may not hand down yet what this runtime needs.
+        if attempt > 0 || hierarchy.version == Version::Two {
+            make_parents(hierarchy, parents)?;
+        }
+        match fs::create_dir(directory) {
+            // The first of all, or a keeper has just removed the parents, which were empty.
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            other => return other.map_err(|error| named(directory, &error)),
+        }
     }
+    Err(format!("{}: its parents vanish", directory.display()))
+}
+
+fn make_parents(hierarchy: &Hierarchy, parents: [&PathBuf; 2]) -> Result<(), String> {
     for parent in parents {
         match fs::create_dir(parent) {
-            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(named(parent, &error)),
+            Err(error) if !matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::NotFound) => {
+                return Err(named(parent, &error));
+            }
             _ => {}
         }
         if hierarchy.version == Version::Two {
             hierarchy.controllers.iter().try_for_each(|controller| hand_down(parent, *controller))?;
         }
     }
-    fs::create_dir(directory).map_err(|error| named(directory, &error))
+    Ok(())
 }
 
 fn named(path: &Path, error: &io::Error) -> String {

@@ -53,7 +53,7 @@ impl Launcher {
         let program = program.ok_or_else(|| refusal::rule(RefusalKind::Invalid, "no program is named"))?;
         let programs = candidates(program, &request.env)?;
         let argv = Strings::new(request.argv.iter().map(|arg| string(arg)).collect::<Result<_, _>>()?);
-        let mut env = request.env.iter().map(|pair| variable(pair)).collect::<Result<Vec<_>, _>>()?;
+        let mut env = request.env.iter().map(variable).collect::<Result<Vec<_>, _>>()?;
         if !request.env.iter().any(|(name, _)| name == b"HOME") {
             env.push(variable(&(b"HOME".to_vec(), place.workspace.clone()))?);
         }

@@ -37,9 +37,9 @@ pub(crate) fn make_directory(tree: &Tree, path: &Path, mode: u32) -> Result<Done
     match file::make_directory(parent.as_fd(), &name, 0o700) {
         Ok(()) => {
             let flags = open::READ | open::DIRECTORY | open::NO_FOLLOW;
-            let made =
+            let directory =
                 file::open_at(Some(parent.as_fd()), &name, flags, 0, resolve::BENEATH).map_err(refused)?;
-            file::set_mode(made.as_fd(), mode).map_err(refused)?;
+            file::set_mode(directory.as_fd(), mode).map_err(refused)?;
         }
         // One that a link leads to will do.
         Err(Errno::EXIST) => {

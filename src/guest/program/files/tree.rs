@@ -56,7 +56,7 @@ impl Tree {
 
     /// Opens what a path names.
     pub(super) fn open(&self, step: &str, path: &[u8], flags: u64) -> Result<OwnedFd, Refusal> {
-        let fd = self.resolve(&self.from_base(path)?, flags).map_err(|e| refusal::system(step, path, e))?;
+        let fd = self.resolve(&self.below_base(path)?, flags).map_err(|e| refusal::system(step, path, e))?;
         check_file_system(step, path, fd.as_fd())?;
         Ok(fd)
     }
@@ -68,7 +68,7 @@ impl Tree {
         path: &[u8],
         parents: Parents,
     ) -> Result<(OwnedFd, CString), Refusal> {
-        let full = self.from_base(path)?;
+        let full = self.below_base(path)?;
         let mut names: Vec<&[u8]> = names(&full).collect();
         let last = names.pop().filter(|_| names_something(path));
         let last = last.filter(|name| *name != b"..").ok_or_else(|| {
@@ -119,7 +119,7 @@ impl Tree {
         file::open_at(Some(self.base.as_fd()), &path, flags, 0, reach | resolve::NO_MAGIC_LINKS)
     }
 
-    fn from_base(&self, path: &[u8]) -> Result<Vec<u8>, Refusal> {
+    fn below_base(&self, path: &[u8]) -> Result<Vec<u8>, Refusal> {
         if path.contains(&0) {
             return Err(zero());
         }

@@ -56,7 +56,7 @@ pub(super) fn start(setup: &Setup, walls: Walls, missing: &mut Vec<Missing>) -> 
     let pid = match namespace::split(namespaces).step("make namespaces")? {
         Side::Child => {
             drop((go, status));
-            child::run(setup, walls, &program, go_reader.into(), status_writer.into())
+            child::run(setup, walls, &program, &go_reader.into(), &status_writer.into())
         }
         Side::Parent(pid) => pid,
     };

@@ -2,6 +2,7 @@
 //! limits and fences as far as they hold without a view of one's own.
 
 use std::fs::{self, DirBuilder};
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown};
 use std::path::Path;
 
@@ -12,7 +13,10 @@ use crate::confine::{Confinement, Fence, Opening};
 use crate::place::{Place, Walls, Writable};
 use crate::protocol::{Missing, Network, Setup};
 use crate::sys::landlock::{BIND_AND_CONNECT_TCP, SCOPE_ABSTRACT_UNIX, SCOPE_SIGNAL};
-use crate::sys::{capability, limit, namespace};
+use crate::sys::{Errno, capability, limit, namespace};
+
+/// How often making the workspace is tried while others remove the directory it is in.
+const TRIES: u32 = 10;
 
 const DEVICES: [&[u8]; 6] =
     [b"/dev/null", b"/dev/zero", b"/dev/full", b"/dev/random", b"/dev/urandom", b"/dev/tty"];
@@ -21,14 +25,15 @@ const DEVICES: [&[u8]; 6] =
 pub(super) fn enter(setup: &Setup, missing: &mut Vec<Missing>) -> Result<Place, String> {
     let workspace = path(&setup.basic_workspace);
     let at = |what: &str| format!("{what} the workspace {}", workspace.display());
-    if let Some(parent) = workspace.parent() {
-        fs::create_dir_all(parent).step(at("make room for"))?;
-    }
-    DirBuilder::new().mode(0o700).create(workspace).step(at("make"))?;
+    make(workspace).step(at("make"))?;
     let own = fs::metadata(workspace).step(at("look at"))?.uid();
+    match capability::empty_bounding_set() {
+        // An ordinary user can't, and has nothing that would come of it.
+        Ok(()) | Err(Errno::PERM) => {}
+        Err(why) => return Err(why).step("drop capabilities"),
+    }
     if own != setup.uid {
         chown(workspace, Some(setup.uid), Some(setup.gid)).step(at("give away"))?;
-        capability::empty_bounding_set().step("drop capabilities")?;
         namespace::leave_groups().step("leave groups")?;
         namespace::become_user(setup.uid, setup.gid).step(format_args!("become user {}", setup.uid))?;
     }
@@ -49,6 +54,20 @@ pub(super) fn enter(setup: &Setup, missing: &mut Vec<Missing>) -> Result<Place, 
         walls: Walls::Shared,
         confinement: Confinement::new(limits(setup), fence),
     })
+}
+
+fn make(workspace: &Path) -> io::Result<()> {
+    for _ in 1..TRIES {
+        if let Some(parent) = workspace.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        match DirBuilder::new().mode(0o700).create(workspace) {
+            // Another keeper has just removed the parent, which was empty.
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            other => return other,
+        }
+    }
+    DirBuilder::new().mode(0o700).create(workspace)
 }
 
 /// Processes and threads the user has on this host now.

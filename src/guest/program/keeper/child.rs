@@ -17,10 +17,10 @@ use crate::sys::{descriptor, limit, namespace, process, seccomp, signal};
 const PLACE: i32 = 63;
 
 /// Goes all the way, or tells the keeper on `status` why not and ends.
-pub(super) fn run(setup: &Setup, walls: Walls, program: &File, go: File, status: File) -> ! {
-    let Err(failure) = become_guest(setup, walls, program, go, &status);
+pub(super) fn run(setup: &Setup, walls: Walls, program: &File, go: &File, status: &File) -> ! {
+    let Err(failure) = become_guest(setup, walls, program, go, status);
     // The keeper is told or gone; there is nobody else to tell.
-    let _ = tell(&status, Vec::new(), Some(failure));
+    let _ = tell(status, Vec::new(), Some(failure));
     std::process::exit(1)
 }
 
@@ -28,7 +28,7 @@ fn become_guest(
     setup: &Setup,
     walls: Walls,
     program: &File,
-    mut go: File,
+    mut go: &File,
     status: &File,
 ) -> Result<Infallible, String> {
     go.read_exact(&mut [0]).step("wait for the keeper")?;

@@ -27,6 +27,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::process::ExitCode;
 
 use crate::place::Walls;
@@ -62,7 +63,7 @@ pub(crate) fn run(arguments: &[OsString]) -> Result<ExitCode, String> {
     // The guest's ends of the streams are the only ones from here on, so that their closing means its end.
     let let_go = let_go_of_streams();
     let Some(started) = started else {
-        remains.remove(&watch);
+        remains.remove();
         return Ok(ExitCode::from(EXIT_NO_GUEST));
     };
     if told.is_err() || let_go.is_err() {
@@ -70,8 +71,16 @@ pub(crate) fn run(arguments: &[OsString]) -> Result<ExitCode, String> {
     }
     let end = watch.until_end(&started)?;
     let code = end.code(remains.ran_out_of_memory());
-    remains.remove(&watch);
+    remains.remove();
     Ok(ExitCode::from(code))
+}
+
+/// Removes a directory that a keeper could not.
+///
+/// # Errors
+/// The step that failed.
+pub(crate) fn remove(directory: &Path) -> Result<(), String> {
+    remains::remove_tree(directory).step(format_args!("remove {}", directory.display()))
 }
 
 /// Reads the one frame that is meant for the keeper and not a byte of what follows.
@@ -100,6 +109,8 @@ fn start(setup: &Setup) -> (SetupReport, Option<Started>) {
     let mut walls = if setup.isolation == Isolation::Basic { Walls::Shared } else { Walls::Private };
     let mut started = attempt::start(setup, walls, &mut missing);
     if let (Isolation::Auto, Err(why)) = (setup.isolation, &started) {
+        // What the first attempt did without, the second finds out for itself.
+        missing.truncate(setup.missing.len());
         missing.push(Missing { part: "namespaces".to_owned(), why: why.clone() });
         walls = Walls::Shared;
         started = attempt::start(setup, walls, &mut missing);

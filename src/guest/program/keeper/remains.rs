@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::Duration;
 
-use super::watch::Watch;
+use crate::files::Removal;
+use crate::operation::Progress;
 use crate::protocol::Setup;
+use crate::sys::Errno;
 
 /// How often and how long apart a cgroup that is still busy is tried again: its last process may not have
 /// left it yet.
@@ -51,20 +53,18 @@ impl Remains {
         self.cgroups.iter().any(|directory| files.iter().any(|file| kills(directory, file) > Some(0)))
     }
 
-    /// Removes them. What the host made around them is only removed when the host can't do it any more.
-    /// What can't be removed is named on the error stream; the host's sweep finds it again.
-    pub(super) fn remove(&self, watch: &Watch) {
+    /// Removes them, and what is around them once nothing else is in it. What can't be removed is named on the
+    /// error stream; the host's sweep finds it again.
+    pub(super) fn remove(&self) {
         for directory in &self.cgroups {
             complain(directory, remove_cgroup(directory));
         }
         if let Some(workspace) = &self.workspace {
-            complain(workspace, fs::remove_dir_all(workspace));
+            complain(workspace, remove_tree(workspace));
         }
-        if watch.host_is_gone() {
-            for directory in &self.parents {
-                // Not empty means that another keeper is not done yet, and will try in turn.
-                let _ = fs::remove_dir(directory);
-            }
+        for directory in &self.parents {
+            // Not empty means that another runtime is in it, whose keeper will try in turn.
+            let _ = fs::remove_dir(directory);
         }
     }
 }
@@ -77,6 +77,22 @@ fn remove_cgroup(directory: &Path) -> io::Result<()> {
         }
     }
     fs::remove_dir(directory)
+}
+
+/// Removes a directory and all below it, whatever a lease made of it.
+pub(super) fn remove_tree(directory: &Path) -> io::Result<()> {
+    if !fs::symlink_metadata(directory)?.is_dir() {
+        return Err(ErrorKind::NotADirectory.into());
+    }
+    let system = |errno: Errno| io::Error::from_raw_os_error(errno.0);
+    let mut removal = Removal::of_contents(directory.as_os_str().as_bytes(), 0o700).map_err(system)?;
+    loop {
+        match removal.advance() {
+            Progress::More | Progress::Waiting => {}
+            Progress::Ended(Ok(_)) => return fs::remove_dir(directory),
+            Progress::Ended(Err(refusal)) => return Err(io::Error::other(refusal.message)),
+        }
+    }
 }
 
 fn complain(what: &Path, result: io::Result<()>) {

@@ -30,8 +30,8 @@ impl End {
     pub(super) fn code(&self, out_of_memory: bool) -> u8 {
         match (self.0.signal, self.0.code) {
             (Some(9), _) if out_of_memory => EXIT_OUT_OF_MEMORY,
-            (Some(signal), _) => EXIT_SIGNAL + signal as u8,
-            (None, code) => code.unwrap_or(0) as u8,
+            (Some(signal), _) => EXIT_SIGNAL.saturating_add(u8::try_from(signal).unwrap_or(u8::MAX)),
+            (None, code) => u8::try_from(code.unwrap_or(0)).unwrap_or(u8::MAX),
         }
     }
 }

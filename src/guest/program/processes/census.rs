@@ -73,20 +73,18 @@ pub(crate) fn count(walls: Walls, marks: &Marks) -> Result<u32, Errno> {
 /// The guest's own children.
 pub(crate) fn children() -> Result<Vec<i32>, Errno> {
     let own = std::process::id();
-    match std::fs::read_to_string(format!("/proc/self/task/{own}/children")) {
-        Ok(list) => Ok(list.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect()),
-        // Kernels without that file.
-        Err(_) => {
-            let mut children = Vec::new();
-            let mut pids = Pids::new()?;
-            while let Some(pid) = pids.next()? {
-                if entry(pid).is_some_and(|entry| entry.parent.cast_unsigned() == own) {
-                    children.push(pid);
-                }
-            }
-            Ok(children)
+    if let Ok(list) = std::fs::read_to_string(format!("/proc/self/task/{own}/children")) {
+        return Ok(list.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect());
+    }
+    // Kernels without that file.
+    let mut children = Vec::new();
+    let mut pids = Pids::new()?;
+    while let Some(pid) = pids.next()? {
+        if entry(pid).is_some_and(|entry| entry.parent.cast_unsigned() == own) {
+            children.push(pid);
         }
     }
+    Ok(children)
 }
 
 #[cfg(test)]

@@ -48,7 +48,7 @@ enum Look {
 #[derive(Debug)]
 pub(crate) struct Hunts {
     walls: Walls,
-    hunts: Vec<Hunt>,
+    under_way: Vec<Hunt>,
     pass: Option<Pids>,
     next_pass: Option<Instant>,
     pause: Duration,
@@ -58,11 +58,11 @@ pub(crate) struct Hunts {
 
 impl Hunts {
     pub(crate) const fn new(walls: Walls) -> Self {
-        Self { walls, hunts: Vec::new(), pass: None, next_pass: None, pause: FIRST_PAUSE, blind: false }
+        Self { walls, under_way: Vec::new(), pass: None, next_pass: None, pause: FIRST_PAUSE, blind: false }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.hunts.len()
+        self.under_way.len()
     }
 
     /// Starts one; its first victims die before this comes back.
@@ -72,7 +72,7 @@ impl Hunts {
             let _gone = process::kill(-leader, signal::KILL);
         }
         let patience = now + PATIENCE;
-        self.hunts.push(Hunt { prey, waiter, patience, current: false, sighted: false });
+        self.under_way.push(Hunt { prey, waiter, patience, current: false, sighted: false });
         self.pause = FIRST_PAUSE;
         self.next_pass = Some(now);
     }
@@ -81,12 +81,12 @@ impl Hunts {
     pub(crate) fn clear(&mut self) -> Vec<Waiter> {
         self.pass = None;
         self.next_pass = None;
-        self.hunts.drain(..).filter_map(|hunt| hunt.waiter).collect()
+        self.under_way.drain(..).filter_map(|hunt| hunt.waiter).collect()
     }
 
     /// When there is something to do again.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        self.next_pass.filter(|_| !self.hunts.is_empty())
+        self.next_pass.filter(|_| !self.under_way.is_empty())
     }
 
     /// Does a slice of a pass, and answers who need wait no longer.
@@ -127,7 +127,7 @@ impl Hunts {
     }
 
     fn start_pass(&mut self) -> Result<Pids, Errno> {
-        for hunt in &mut self.hunts {
+        for hunt in &mut self.under_way {
             hunt.current = true;
             hunt.sighted = false;
         }
@@ -138,19 +138,19 @@ impl Hunts {
         self.next_pass = Some(now + self.pause);
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
         let mut done = self.lose_patience(now);
-        self.hunts.retain(|hunt| {
+        self.under_way.retain(|hunt| {
             let over = hunt.current && !hunt.sighted;
             done.extend(hunt.waiter.filter(|_| over));
             !over
         });
-        if self.hunts.iter().any(|hunt| !hunt.current) {
+        if self.under_way.iter().any(|hunt| !hunt.current) {
             self.next_pass = Some(now);
         }
         done
     }
 
     fn lose_patience(&mut self, now: Instant) -> Vec<Waiter> {
-        self.hunts
+        self.under_way
             .iter_mut()
             .filter(|hunt| now >= hunt.patience)
             .filter_map(|hunt| hunt.waiter.take())
@@ -168,7 +168,7 @@ impl Hunts {
             let _gone = held.signal(signal::KILL);
         }
         if census::entry(pid).is_some_and(|entry| entry.alive) {
-            for hunt in &mut self.hunts {
+            for hunt in &mut self.under_way {
                 hunt.sighted |= hunt.prey.mark == Some(mark) || !marks.is_ours(mark);
             }
         }
@@ -178,7 +178,7 @@ impl Hunts {
     /// its mark for another that was never given.
     fn quarry(&self, pid: i32, marks: &Marks) -> Option<u64> {
         let mark = limit::hard(pid, limit::REALTIME).ok()?;
-        let hunted = self.hunts.iter().any(|hunt| hunt.prey.mark == Some(mark));
+        let hunted = self.under_way.iter().any(|hunt| hunt.prey.mark == Some(mark));
         let finite = mark != limit::UNLIMITED;
         let forged = self.walls == Walls::Private && pid != 1 && finite && !marks.is_ours(mark);
         (hunted || forged).then_some(mark)
@@ -190,7 +190,7 @@ impl Hunts {
         while let Some(pid) = pids.next()? {
             entries.extend(census::entry(pid));
         }
-        for hunt in &mut self.hunts {
+        for hunt in &mut self.under_way {
             for victim in family(hunt.prey.leader, &entries) {
                 let _gone = process::kill(victim.pid, signal::KILL);
                 hunt.sighted |= victim.alive;

@@ -2,7 +2,7 @@
 
 use super::errno::{Errno, Result};
 use super::number::{CAPGET, CAPSET, PRCTL};
-use super::raw::call;
+use super::raw::{call, halves};
 
 /// Mounting, unmounting and leaving namespaces: what a reset needs.
 pub(crate) const SYS_ADMIN: u64 = 1 << 21;
@@ -29,12 +29,13 @@ struct Half {
 
 fn set(usable: u64, inheritable: u64) -> Result<()> {
     let header = Header { version: VERSION_3, pid: 0 };
-    let half = |shift: u32| Half {
-        effective: (usable >> shift) as u32,
-        permitted: (usable >> shift) as u32,
-        inheritable: (inheritable >> shift) as u32,
+    let (usable, inheritable) = (halves(usable), halves(inheritable));
+    let half = |which: usize| Half {
+        effective: usable[which],
+        permitted: usable[which],
+        inheritable: inheritable[which],
     };
-    let data = [half(0), half(32)];
+    let data = [half(0), half(1)];
     // SAFETY: both structures are what version 3 of the call reads, and outlive it.
     unsafe { call(CAPSET, [&raw const header as usize, data.as_ptr() as usize, 0, 0, 0, 0]) }.map(drop)
 }

@@ -1,9 +1,11 @@
 //! Paths and what they name.
 
 use std::ffi::{CStr, c_char, c_int, c_long, c_uint};
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use super::errno::{Errno, Result, check, check_size};
+use super::number::OPENAT2;
+use super::raw::{self, int};
 
 /// How a path is opened.
 pub(crate) mod open {
@@ -39,7 +41,6 @@ pub(crate) mod resolve {
     pub(crate) const IN_ROOT: u64 = 0x10;
 }
 
-const SYS_OPENAT2: c_long = 437;
 const AT_FDCWD: RawFd = -100;
 const AT_SYMLINK_NOFOLLOW: c_int = 0x100;
 const AT_REMOVEDIR: c_int = 0x200;
@@ -93,7 +94,6 @@ struct FileSystem {
 }
 
 unsafe extern "C" {
-    fn syscall(number: c_long, ...) -> c_long;
     fn statx(fd: RawFd, path: *const c_char, flags: c_int, mask: c_uint, out: *mut Statx) -> c_int;
     fn fstatfs(fd: RawFd, out: *mut FileSystem) -> c_int;
     fn mkdirat(fd: RawFd, path: *const c_char, mode: c_uint) -> c_int;
@@ -117,13 +117,12 @@ pub(crate) fn open_at(
     let base = base.map_or(AT_FDCWD, |base| base.as_raw_fd());
     // Beside a rename or mount elsewhere the kernel may ask for another try.
     for _ in 0..16 {
+        let args = [int(base), path.as_ptr() as usize, &raw const how as usize, size_of::<How>(), 0, 0];
         // SAFETY: path and `how` outlive the call.
-        let fd = unsafe { syscall(SYS_OPENAT2, base, path.as_ptr(), &raw const how, size_of::<How>()) };
-        match RawFd::try_from(fd).ok().filter(|fd| *fd >= 0) {
-            // SAFETY: it was just opened.
-            Some(fd) => return Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
-            None if Errno::last() == Errno::AGAIN => {}
-            None => return Err(Errno::last()),
+        match unsafe { raw::open(OPENAT2, args) } {
+            Ok(fd) => return Ok(fd),
+            Err(Errno::AGAIN) => {}
+            Err(errno) => return Err(errno),
         }
     }
     Err(Errno::AGAIN)

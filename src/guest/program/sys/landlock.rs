@@ -1,10 +1,10 @@
 //! Landlock: which files may be changed, whatever the file permissions say.
 
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 use super::errno::Result;
 use super::number::{LANDLOCK_ADD_RULE, LANDLOCK_CREATE_RULESET, LANDLOCK_RESTRICT_SELF};
-use super::raw::{call, int};
+use super::raw::{call, int, open};
 
 /// Rights over files, as the kernel numbers them.
 pub(crate) mod access {
@@ -74,9 +74,7 @@ impl Ruleset {
             _ => size_of::<Handled>(),
         };
         // SAFETY: `handled` is the kernel's `landlock_ruleset_attr`, of which it reads `size` bytes.
-        let fd = unsafe { call(LANDLOCK_CREATE_RULESET, [&raw const handled as usize, size, 0, 0, 0, 0]) }?;
-        // SAFETY: a descriptor the kernel has just made; nobody else owns it.
-        Ok(Self(unsafe { OwnedFd::from_raw_fd(fd as i32) }))
+        unsafe { open(LANDLOCK_CREATE_RULESET, [&raw const handled as usize, size, 0, 0, 0, 0]) }.map(Self)
     }
 
     /// Gives `allowed` back for `path` and all below it.

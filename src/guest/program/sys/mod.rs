@@ -17,7 +17,7 @@ pub(crate) mod namespace;
 pub(crate) mod number;
 pub(crate) mod poll;
 pub(crate) mod process;
-mod raw;
+pub(crate) mod raw;
 pub(crate) mod seccomp;
 pub(crate) mod signal;
 pub(crate) mod spawn;

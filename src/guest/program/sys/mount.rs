@@ -1,12 +1,12 @@
 //! Mounts.
 
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use super::errno::{Errno, Result};
 use super::namespace;
 use super::number::{MOUNT, MOUNT_SETATTR, MOVE_MOUNT, OPEN_TREE, PIVOT_ROOT, UMOUNT2};
-use super::raw::{call, int};
+use super::raw::{call, int, open};
 use super::seccomp::gate;
 
 /// Mount flags of the old interface.
@@ -54,9 +54,7 @@ impl View {
     pub(crate) fn of(source: &CStr) -> Result<Self> {
         let flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE;
         // SAFETY: `source` ends in a zero and outlives the call.
-        let fd = unsafe { call(OPEN_TREE, [int(AT_FDCWD), source.as_ptr() as usize, flags, 0, 0, 0]) }?;
-        // SAFETY: a descriptor the kernel has just made; nobody else owns it.
-        Ok(Self(unsafe { OwnedFd::from_raw_fd(fd as i32) }))
+        unsafe { open(OPEN_TREE, [int(AT_FDCWD), source.as_ptr() as usize, flags, 0, 0, 0]) }.map(Self)
     }
 
     /// Adds [`attribute`]s to the whole view.

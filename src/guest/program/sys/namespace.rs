@@ -1,13 +1,13 @@
 //! Namespaces, and who this process is in them.
 
 use std::ffi::{CStr, c_int};
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 use super::errno::{Errno, Result};
 use super::number::{
     CLONE, EXECVEAT, IOCTL, PRCTL, SETGROUPS, SETHOSTNAME, SETRESGID, SETRESUID, SOCKET, UMASK, UNSHARE,
 };
-use super::raw::{call, int};
+use super::raw::{call, int, open};
 use super::seccomp::gate;
 
 /// Which namespaces a new process gets.
@@ -49,7 +49,8 @@ pub(crate) fn split(namespaces: usize) -> Result<Side> {
     // SAFETY: there is no other thread. Without CLONE_VM and with no stack given, the copy goes on here on its
     // own copy of the stack.
     let pid = unsafe { call(CLONE, [namespaces | SIGCHLD, 0, 0, 0, 0, 0]) }?;
-    Ok(if pid == 0 { Side::Child } else { Side::Parent(pid as i32) })
+    let pid = i32::try_from(pid).map_err(|_| Errno::INVAL)?;
+    Ok(if pid == 0 { Side::Child } else { Side::Parent(pid) })
 }
 
 /// Leaves the [`new`] namespaces named for fresh ones.
@@ -60,11 +61,11 @@ pub(crate) fn renew(namespaces: usize) -> Result<()> {
 
 /// Becomes `uid` and `gid` for good.
 pub(crate) fn become_user(uid: u32, gid: u32) -> Result<()> {
-    let (uid, gid) = (uid as usize, gid as usize);
+    let (user, group) = (uid as usize, gid as usize);
     // SAFETY: both take integers only.
     unsafe {
-        call(SETRESGID, [gid, gid, gid, 0, 0, 0])?;
-        call(SETRESUID, [uid, uid, uid, 0, 0, 0])?;
+        call(SETRESGID, [group, group, group, 0, 0, 0])?;
+        call(SETRESUID, [user, user, user, 0, 0, 0])?;
     }
     Ok(())
 }
@@ -102,9 +103,7 @@ pub(crate) fn raise_loopback() -> Result<()> {
         rest: [u8; 22],
     }
     // SAFETY: takes integers only.
-    let socket = unsafe { call(SOCKET, [AF_INET, SOCK_DGRAM_CLOEXEC, 0, 0, 0, 0]) }?;
-    // SAFETY: a descriptor the kernel has just made; nobody else owns it.
-    let socket = unsafe { OwnedFd::from_raw_fd(socket as i32) };
+    let socket = unsafe { open(SOCKET, [AF_INET, SOCK_DGRAM_CLOEXEC, 0, 0, 0, 0]) }?;
     let mut interface = Interface { name: [0; 16], flags: 0, rest: [0; 22] };
     interface.name[..2].copy_from_slice(b"lo");
     let fd = int(socket.as_raw_fd());
@@ -120,7 +119,7 @@ pub(crate) fn become_program(program: BorrowedFd<'_>, argv: &[&CStr], env: &[&CS
     let list =
         |strings: &[&CStr]| strings.iter().map(|s| s.as_ptr()).chain([std::ptr::null()]).collect::<Vec<_>>();
     let (argv, env) = (list(argv), list(env));
-    let args = [
+    let arguments = [
         int(program.as_raw_fd()),
         c"".as_ptr() as usize,
         argv.as_ptr() as usize,
@@ -129,5 +128,5 @@ pub(crate) fn become_program(program: BorrowedFd<'_>, argv: &[&CStr], env: &[&CS
         0,
     ];
     // SAFETY: both lists end in a null pointer, their strings in a zero, and all outlive the call.
-    unsafe { call(EXECVEAT, args) }.err().unwrap_or(Errno::INVAL)
+    unsafe { call(EXECVEAT, arguments) }.err().unwrap_or(Errno::INVAL)
 }

@@ -2,8 +2,8 @@
 
 macro_rules! numbers {
     ($($name:ident = $x86_64:literal, $aarch64:literal;)*) => {
-        $(#[cfg(target_arch = "x86_64")] pub const $name: u32 = $x86_64;
-          #[cfg(target_arch = "aarch64")] pub const $name: u32 = $aarch64;)*
+        $(#[cfg(target_arch = "x86_64")] pub(crate) const $name: u32 = $x86_64;
+          #[cfg(target_arch = "aarch64")] pub(crate) const $name: u32 = $aarch64;)*
     };
 }
 
@@ -19,7 +19,6 @@ numbers! {
     CLOCK_SETTIME = 227, 112;
     CLONE = 56, 220;
     CLONE3 = 435, 435;
-    CLOSE_RANGE = 436, 436;
     DELETE_MODULE = 176, 106;
     EXECVEAT = 322, 281;
     FANOTIFY_INIT = 300, 262;
@@ -43,11 +42,13 @@ numbers! {
     LANDLOCK_CREATE_RULESET = 444, 444;
     LANDLOCK_RESTRICT_SELF = 446, 446;
     LOOKUP_DCOOKIE = 212, 18;
-    MEMFD_CREATE = 319, 279;
+    MQ_OPEN = 240, 180;
+    MSGGET = 68, 186;
     MOUNT = 165, 40;
     MOUNT_SETATTR = 442, 442;
     MOVE_MOUNT = 429, 429;
     NFSSERVCTL = 180, 42;
+    OPENAT2 = 437, 437;
     OPEN_BY_HANDLE_AT = 304, 265;
     OPEN_TREE = 428, 428;
     OPEN_TREE_ATTR = 467, 467;
@@ -55,6 +56,7 @@ numbers! {
     PERSONALITY = 135, 92;
     PIDFD_GETFD = 438, 438;
     PIDFD_OPEN = 434, 434;
+    PIDFD_SEND_SIGNAL = 424, 424;
     PIVOT_ROOT = 155, 41;
     PRCTL = 157, 167;
     PRLIMIT64 = 302, 261;
@@ -67,6 +69,7 @@ numbers! {
     QUOTACTL_FD = 443, 443;
     REBOOT = 169, 142;
     REQUEST_KEY = 249, 218;
+    RT_SIGACTION = 13, 134;
     RT_SIGQUEUEINFO = 129, 138;
     RT_TGSIGQUEUEINFO = 297, 240;
     SCHED_SETAFFINITY = 203, 122;
@@ -74,6 +77,7 @@ numbers! {
     SCHED_SETPARAM = 142, 118;
     SCHED_SETSCHEDULER = 144, 119;
     SECCOMP = 317, 277;
+    SEMGET = 64, 190;
     SETDOMAINNAME = 171, 162;
     SETGROUPS = 116, 159;
     SETHOSTNAME = 170, 161;
@@ -83,6 +87,7 @@ numbers! {
     SETRESUID = 117, 147;
     SETRLIMIT = 160, 164;
     SETTIMEOFDAY = 164, 170;
+    SHMGET = 29, 194;
     SOCKET = 41, 198;
     SOCKETPAIR = 53, 199;
     SWAPOFF = 168, 225;

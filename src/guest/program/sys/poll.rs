@@ -98,13 +98,13 @@ impl Poll {
     /// Replaces `events` by what has changed, after waiting for it at most so long, rounded up to a
     /// millisecond; `None` waits for ever.
     pub(crate) fn wait(&self, events: &mut Vec<Event>, timeout: Option<Duration>) -> Result<()> {
-        const ROOM: usize = 64;
+        const ROOM: c_int = 64;
         let timeout = timeout
             .map_or(-1, |wait| c_int::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(c_int::MAX));
-        let mut raw = [Raw { events: 0, token: 0 }; ROOM];
+        let mut raw = [Raw { events: 0, token: 0 }; ROOM as usize];
         events.clear();
         // SAFETY: `raw` has room for as many as are asked for.
-        match check(unsafe { epoll_wait(self.0.as_raw_fd(), raw.as_mut_ptr(), ROOM as c_int, timeout) }) {
+        match check(unsafe { epoll_wait(self.0.as_raw_fd(), raw.as_mut_ptr(), ROOM, timeout) }) {
             Ok(count) => {
                 events.extend(raw.iter().take(usize::try_from(count).unwrap_or(0)).map(|raw| Event {
                     token: raw.token,

@@ -1,17 +1,17 @@
 //! Processes that exist.
 
-use std::ffi::{c_int, c_long, c_uint, c_ulong};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::ffi::{c_int, c_long, c_ulong};
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use super::errno::{Errno, Result, check};
+use super::number::{PIDFD_OPEN, PIDFD_SEND_SIGNAL};
+use super::raw::{self, call, int};
 
 const PR_SET_PDEATHSIG: c_int = 1;
 const PR_SET_DUMPABLE: c_int = 4;
 const PR_SET_CHILD_SUBREAPER: c_int = 36;
 const PR_SET_NO_NEW_PRIVS: c_int = 38;
 const WNOHANG: c_int = 1;
-const SYS_PIDFD_SEND_SIGNAL: c_long = 424;
-const SYS_PIDFD_OPEN: c_long = 434;
 
 #[repr(C)]
 #[derive(Default)]
@@ -28,7 +28,6 @@ unsafe extern "C" {
     fn wait4(pid: c_int, status: *mut c_int, options: c_int, usage: *mut Usage) -> c_int;
     #[link_name = "kill"]
     fn send(pid: c_int, signal: c_int) -> c_int;
-    fn syscall(number: c_long, ...) -> c_long;
 }
 
 fn set(option: c_int, value: c_ulong) -> Result<()> {
@@ -76,22 +75,15 @@ impl Held {
     /// Holds whichever process has the number now.
     pub(crate) fn open(pid: i32) -> Result<Self> {
         // SAFETY: takes plain numbers.
-        let fd = check_long(unsafe { syscall(SYS_PIDFD_OPEN, pid, 0 as c_uint) })?;
-        // SAFETY: it was just made.
-        Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
+        unsafe { raw::open(PIDFD_OPEN, [int(pid), 0, 0, 0, 0, 0]) }.map(Self)
     }
 
     /// Sends it a signal.
     pub(crate) fn signal(&self, signal: i32) -> Result<()> {
-        let none = std::ptr::null::<u8>();
+        let fd = int(self.0.as_raw_fd());
         // SAFETY: no extra information is passed.
-        check_long(unsafe { syscall(SYS_PIDFD_SEND_SIGNAL, self.0.as_raw_fd(), signal, none, 0 as c_uint) })
-            .map(drop)
+        unsafe { call(PIDFD_SEND_SIGNAL, [fd, int(signal), 0, 0, 0, 0]) }.map(drop)
     }
-}
-
-fn check_long(answer: c_long) -> Result<RawFd> {
-    RawFd::try_from(answer).ok().filter(|fd| *fd >= 0).ok_or_else(Errno::last)
 }
 
 /// How a process ended, and what it used.

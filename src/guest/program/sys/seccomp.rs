@@ -33,7 +33,7 @@ static GATE: AtomicU64 = AtomicU64::new(0);
 
 /// The sixth argument of calls the filter keeps for the guest.
 pub(crate) fn gate() -> usize {
-    GATE.load(Ordering::Relaxed) as usize
+    usize::from_ne_bytes(GATE.load(Ordering::Relaxed).to_ne_bytes())
 }
 
 /// Tells this process the gate of the filter over it.

@@ -1,21 +1,20 @@
 //! Signals, which the guest takes from a descriptor and never in a handler.
 
-use std::ffi::{c_int, c_long};
+use std::ffi::c_int;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use super::descriptor::read_onto;
 use super::errno::{Errno, Result, check};
+use super::number::RT_SIGACTION;
+use super::raw::{call, int};
 
 pub(crate) const KILL: i32 = 9;
 pub(crate) const TERM: i32 = 15;
 pub(crate) const CHLD: i32 = 17;
+const STOP: i32 = 19;
 /// The highest signal number.
 pub(crate) const LAST: i32 = 64;
 
-#[cfg(target_arch = "x86_64")]
-const SYS_RT_SIGACTION: c_long = 13;
-#[cfg(not(target_arch = "x86_64"))]
-const SYS_RT_SIGACTION: c_long = 134;
 const SFD_FLAGS: c_int = 0o2_000_000 | 0o4000;
 const SIG_BLOCK: c_int = 0;
 const SIG_SETMASK: c_int = 2;
@@ -26,7 +25,6 @@ const RECORD: usize = 128;
 struct Set([u64; 16]);
 
 unsafe extern "C" {
-    fn syscall(number: c_long, ...) -> c_long;
     fn sigprocmask(how: c_int, set: *const Set, old: *mut Set) -> c_int;
     fn signalfd(fd: RawFd, set: *const Set, flags: c_int) -> RawFd;
 }
@@ -37,10 +35,9 @@ pub(crate) fn block_all() -> Result<()> {
     // The kernel's `struct sigaction` with SIG_DFL, no flags and no mask is all zeros. The C library's own
     // call would leave out the two signals it uses itself.
     let default = [0u64; 4];
-    for number in (1..=LAST).filter(|number| !matches!(number, 9 | 19)) {
-        let none = std::ptr::null::<u64>();
+    for number in (1..=LAST).filter(|number| !matches!(*number, KILL | STOP)) {
         // SAFETY: `default` is as large as the kernel's structure and outlives the call.
-        check(unsafe { syscall(SYS_RT_SIGACTION, number, default.as_ptr(), none, 8usize) } as c_int)?;
+        unsafe { call(RT_SIGACTION, [int(number), default.as_ptr() as usize, 0, size_of::<u64>(), 0, 0]) }?;
     }
     let all = Set([u64::MAX; 16]);
     // SAFETY: `all` lives through the call.

@@ -1,0 +1,52 @@
+//! P6 for sandboxed processes: a launch dropped at any moment leaves nothing behind.
+//!
+//! A file of its own, because it counts all keepers of its process.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
+#[path = "sandbox/mod.rs"]
+mod sandbox;
+
+use std::fs;
+use std::time::Duration;
+
+use ostler::backend::{Backend, Launch};
+use ostler::model::{IsolationLevel, PoolName, RuntimeId};
+use sandbox::{again_as_an_ordinary_user, backend, cgroups_of, eventually, limits, spec, state_dir};
+
+const SOON: Duration = Duration::from_secs(5);
+/// Beyond what a launch takes, so that some are dropped when they are done.
+const LONGEST: u64 = 20_000;
+const STEP: usize = 500;
+
+#[test]
+fn the_same_as_an_ordinary_user() {
+    again_as_an_ordinary_user("the_same_as_an_ordinary_user");
+}
+
+#[tokio::test]
+async fn a_dropped_launch_leaves_nothing() {
+    for isolation in [IsolationLevel::Auto, IsolationLevel::Basic] {
+        let state = state_dir();
+        let backend = backend(&spec(isolation), &limits(), state.path().to_owned());
+        backend.prepare().await.unwrap();
+        for microseconds in (0..LONGEST).step_by(STEP) {
+            let launch = Launch { pool: PoolName::new("p"), runtime: RuntimeId(microseconds) };
+            let _ = tokio::time::timeout(Duration::from_micros(microseconds), backend.launch(launch)).await;
+        }
+        let own = std::process::id();
+        eventually(SOON, || keepers_of(own) == 0 && cgroups_of(own).is_empty()).await;
+        backend.close().await.unwrap();
+        assert_eq!(fs::read_dir(state.path()).unwrap().count(), 0);
+    }
+}
+
+fn keepers_of(parent: u32) -> usize {
+    let tasks = fs::read_dir(format!("/proc/{parent}/task")).unwrap().flatten();
+    let lists = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
+    let pids: Vec<_> =
+        lists.flat_map(|list| list.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect();
+    let name = |pid: &str| fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    // A test of the other user is a child of this process as well.
+    pids.iter().filter(|pid| !["setpriv", "test"].contains(&name(pid).trim())).count()
+}

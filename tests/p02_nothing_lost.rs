@@ -12,7 +12,7 @@ use ostler::handoff::{Handoff, Hooks, Stock};
 use ostler::model::RuntimeId;
 
 const TICKETS: u64 = 4;
-const THREADS: u64 = 4;
+const THREADS: usize = 4;
 const CANCELS: usize = 1_000_000;
 const SEED: u64 = 0x05_71e2;
 
@@ -27,10 +27,11 @@ fn a_million_cancellations_lose_no_ticket() {
     (0..TICKETS).for_each(|runtime| handoff.issue(RuntimeId(runtime), ()).put());
 
     let cancels: usize = thread::scope(|scope| {
-        let threads: Vec<_> = (0..THREADS)
-            .map(|thread| {
+        let threads: Vec<_> = (SEED..)
+            .take(THREADS)
+            .map(|seed| {
                 let handoff = &handoff;
-                scope.spawn(move || cancel(handoff, fastrand::Rng::with_seed(SEED + thread)))
+                scope.spawn(move || cancel(handoff, fastrand::Rng::with_seed(seed)))
             })
             .collect();
         // The owner: what comes home goes back into circulation.
@@ -43,7 +44,7 @@ fn a_million_cancellations_lose_no_ticket() {
     returned.try_iter().for_each(ostler::handoff::Ticket::put);
 
     assert!(cancels >= CANCELS, "{cancels} cancellations prove too little; seed {SEED}");
-    let all: BTreeSet<_> = std::iter::from_fn(|| handoff.withdraw()).map(|ticket| ticket.runtime()).collect();
+    let all: BTreeSet<_> = std::iter::from_fn(|| handoff.withdraw()).map(|left| left.runtime()).collect();
     assert_eq!(all, (0..TICKETS).map(RuntimeId).collect(), "seed {SEED}");
     assert_eq!(handoff.stock(), Stock::default(), "seed {SEED}");
 }
@@ -53,22 +54,21 @@ fn a_million_cancellations_lose_no_ticket() {
 fn cancel(handoff: &Handoff<()>, mut rng: fastrand::Rng) -> usize {
     let mut cancelled = 0;
     let mut takes: Vec<_> = (0..12).map(|_| handoff.take()).collect();
-    while cancelled < CANCELS / THREADS as usize {
+    while cancelled < CANCELS / THREADS {
         let index = rng.usize(..takes.len());
         if rng.u8(..3) == 0 {
             takes[index] = handoff.take();
             cancelled += 1;
-        } else if let Poll::Ready(taken) = poll(&mut takes[index]) {
-            let mut taken = taken.expect("open, and without a limit");
-            match rng.u8(..3) {
-                0 => {}
-                1 => drop(taken.lease()),
-                _ => {
-                    taken.lease();
-                    taken.reuse();
-                }
+        } else if let Poll::Ready(served) = poll(&mut takes[index]) {
+            let mut ticket = served.expect("open, and without a limit");
+            let way_home = rng.u8(..3);
+            if way_home > 0 {
+                ticket.lease();
             }
-            drop(taken);
+            if way_home > 1 {
+                ticket.reuse();
+            }
+            drop(ticket);
             takes[index] = handoff.take();
         }
     }

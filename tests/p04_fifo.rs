@@ -31,7 +31,7 @@ fn waiters_are_served_in_the_order_they_came() {
     let mut waiting: Vec<_> = (0..10_000).map(|_| handoff.take()).collect();
     assert!(waiting.iter_mut().all(|take| poll(take).is_pending()));
     let mut number = 0..;
-    waiting.retain(|_| number.next().is_some_and(|number: u32| number % 3 != 0));
+    waiting.retain(|_| number.next().is_some_and(|number: u32| !number.is_multiple_of(3)));
     for index in 0..waiting.len() {
         drop(held.take());
         if let Some(next) = waiting.get_mut(index + 1) {

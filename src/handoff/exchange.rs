@@ -127,7 +127,7 @@ impl<R> Exchange<R> {
             spill.iter().position(Ticket::is_condemned).map(|index| spill.swap_remove(index))
         };
         if spilled.is_none() {
-            self.release();
+            self.tally.give_back();
         }
         spilled
     }
@@ -137,10 +137,15 @@ impl<R> Exchange<R> {
         if ticket.is_condemned() {
             return self.return_to_owner(ticket);
         }
-        let unserved = if self.tally.has_waiters() { self.serve(ticket) } else { Some(ticket) };
-        if let Some(ticket) = unserved {
+        // Not the count is asked whether somebody waits: it is another processor's, and would have to be fetched
+        // once to be read and again to be changed.
+        let unserved = if ticket.was_awaited() { self.serve(ticket) } else { Some(ticket) };
+        if let Some(mut ticket) = unserved {
+            ticket.set_awaited(false);
             self.push(ticket);
-            self.release();
+            if self.tally.add() {
+                self.settle();
+            }
         }
     }
 
@@ -163,7 +168,7 @@ impl<R> Exchange<R> {
     pub(super) fn leave(&self, place: usize) {
         let turn = self.lock().waiters.leave(place);
         match turn {
-            Turn::Waiting(_) => self.release(),
+            Turn::Waiting(_) => self.tally.give_back(),
             Turn::Served(ticket) => self.put(ticket),
             Turn::Refused | Turn::Left => {}
         }
@@ -193,7 +198,6 @@ impl<R> Exchange<R> {
     }
 
     /// For a taker whom the fast way did not serve. The count is already lowered for it.
-    #[cold]
     fn queue(&self, waker: &Waker) -> Attempt<R> {
         loop {
             match self.join(waker.clone()) {
@@ -201,7 +205,7 @@ impl<R> Exchange<R> {
                 Joined::Served(ticket) => return Attempt::Taken(ticket),
                 Joined::OthersFirst => self.settle(),
                 Joined::Not(error) => {
-                    self.release();
+                    self.tally.give_back();
                     return Attempt::Refused(error);
                 }
             }
@@ -237,10 +241,12 @@ impl<R> Exchange<R> {
     fn rejoin(&self, place: usize, waker: Waker) {
         let turn = {
             let mut desk = self.lock();
-            if !desk.waiters.is_closed() {
+            if desk.waiters.is_closed() {
+                desk.waiters.refuse(place)
+            } else {
                 self.tally.subtract();
+                desk.waiters.rejoin(place, waker)
             }
-            desk.waiters.rejoin(place, waker)
         };
         if let Turn::Served(ticket) = turn {
             self.return_to_owner(ticket);
@@ -250,25 +256,13 @@ impl<R> Exchange<R> {
 
     /// Hands over to the oldest waiter past the queue. Gives the ticket back if nobody waits.
     fn serve(&self, ticket: Ticket<R>) -> Option<Ticket<R>> {
-        let (turn, unsettled) = {
-            let mut desk = self.lock();
-            match desk.waiters.serve(ticket) {
-                Ok(turn) => (turn, self.tally.add() && !desk.waiters.is_empty() && !self.is_empty(&desk)),
-                Err(ticket) => return Some(ticket),
-            }
+        let turn = match self.lock().waiters.serve(ticket) {
+            Ok(turn) => turn,
+            Err(ticket) => return Some(ticket),
         };
+        self.tally.give_back();
         turn.wake();
-        if unsettled {
-            self.settle();
-        }
         None
-    }
-
-    /// The count goes up: for a ticket just pushed, or for a taker that is none any more.
-    fn release(&self) {
-        if self.tally.add() {
-            self.settle();
-        }
     }
 
     /// Brings ready tickets and waiters together until either is used up.
@@ -288,7 +282,8 @@ impl<R> Exchange<R> {
         if desk.waiters.is_empty() && !desk.waiters.is_closed() {
             return Step::Done;
         }
-        let Some(ticket) = self.pop(&mut desk) else { return Step::Done };
+        let Some(mut ticket) = self.pop(&mut desk) else { return Step::Done };
+        ticket.set_awaited(true);
         let served = if ticket.is_condemned() { Err(ticket) } else { desk.waiters.serve(ticket) };
         match served {
             Ok(turn) => Step::Served(turn),
@@ -309,7 +304,7 @@ impl<R> Exchange<R> {
     fn pop_claimed(&self) -> Option<Ticket<R>> {
         let ticket = self.ready.pop().or_else(|| self.pop(&mut self.lock()));
         if ticket.is_none() {
-            self.release();
+            self.tally.give_back();
         }
         ticket
     }

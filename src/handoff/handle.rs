@@ -30,7 +30,6 @@ impl<R> Handoff<R> {
     }
 
     /// A ticket for a new runtime, not yet in circulation: [`Ticket::put`] makes it leasable.
-    #[must_use]
     pub fn issue(&self, runtime: RuntimeId, resource: R) -> Ticket<R> {
         Ticket::new(runtime, resource, Arc::clone(&self.0))
     }

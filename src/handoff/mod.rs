@@ -15,30 +15,36 @@
 //! One signed counter `C` (above zero: ready tickets; below: waiters), a lock-free queue `Q` of ready tickets, and
 //! the line `W` of waiters under a lock of its own, which no fast path touches.
 //!
-//! * put: push to `Q`; add one to `C`; if it was below zero, settle. (If `C` is below zero from the start, the lock
-//!   is taken first and the oldest waiter gets the ticket past `Q`. The rest is the same.)
+//! * put: push to `Q`; add one to `C`; if it was below zero, settle. A ticket that was awaited the last time goes to
+//!   the oldest waiter past `Q`, under the lock, and one is added to `C`; if nobody waits, it is put as any other.
 //! * take: subtract one from `C`; if it was above zero and `Q` yields a ticket, done. Else, under the lock: if nobody
-//!   waits and `Q` yields after all, done; otherwise join `W` at the end.
+//!   waits and `Q` yields after all, done; if there are both, settle first; else join `W` at the end.
 //! * settle: under the lock, while both `W` and `Q` have something, hand the ticket to the oldest waiter; wake it
 //!   after unlocking.
-//! * cancel: under the lock, leave `W`; then add one to `C`, and settle if it was below zero. If a ticket had
-//!   already been handed over, put it.
+//! * cancel: under the lock, leave `W`; then add one to `C`. If a ticket had already been handed over, put it.
 //!
 //! # Why nobody waits beside a ready ticket
 //!
-//! Let `T` be takers that have subtracted but neither popped nor joined, `U` puts that have pushed but not added,
-//! `X` waiters that have left but not added. Each step keeps `C = Q − W − T − U − X`, hence at rest `C = Q − W`.
+//! Let `A` be the tickets in `Q`, less the puts that have pushed but not yet added their one; `T` the takers that have subtracted but neither
+//! popped nor joined; and `X` the waiters that are served or gone but have not been added back. Each step keeps
+//! `C = A − W − T − X`.
 //!
-//! Whoever ends a settle, or joins, has seen `Q` empty under the lock with a waiter (or itself) in `W + T`. At that
-//! moment `C < 0`. For a ticket to lie in `Q` beside a waiter later, somebody must have pushed it after that
-//! moment, and then added. If the addition found `C < 0`, its owner settles. If not, somebody's addition since
-//! that moment had crossed from −1 to 0, and that one settles. Either settle takes the lock after that moment, and
-//! ends with `Q` or `W` empty. So whenever both have something, a settle is still to come.
+//! Whenever `W > 0` and `A > 0`, somebody is about to settle, which ends with `W` or `Q` empty:
+//!
+//! * A put that adds its one while `A ≤ 0 < W` finds `C < 0`, and settles.
+//! * One that adds it while `A > 0` and `W > 0` leaves it to whoever is about to settle already.
+//! * A taker joins only when it has seen `Q` empty under the lock: `A` is not above zero then.
+//! * A settle that finds a condemned ticket takes it out, subtracts, and goes on. A waiter whose ticket was
+//!   condemned on the way rejoins, and settles.
+//!
+//! At rest every put has added its one and nobody is about to settle, so `W` or `Q` is empty, and `C = Q − W`.
 //!
 //! # Why nobody is overtaken
 //!
-//! While a waiter is not served, a take finds `C > 0` only if more tickets lie in `Q` than there are waiters, for
-//! `Q = C + W + T + U + X`: it leaves one for each of them. All else goes through the list, oldest first.
+//! `A = C + W + T + X`: a take that finds `C > 0` leaves a ticket for each who waits, and somebody is about to hand
+//! it over. All others go through the line, oldest first.
+
+#![deny(unsafe_code)]
 
 mod exchange;
 mod gauge;

@@ -4,4 +4,6 @@
 pub(super) use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 pub(super) use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+/// Bounded, for it does with two atomic operations and one cache line less than `SegQueue`: a tenth of the cost of a
+/// lease held across a yield.
 pub(super) use crossbeam_queue::ArrayQueue as Queue;

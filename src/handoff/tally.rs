@@ -39,18 +39,17 @@ impl Tally {
             .map(|before| before - 1)
     }
 
-    /// One more: a ticket put or a waiter gone. Answers whether there may be waiters; whoever is told so must
-    /// settle afterwards.
+    /// One ticket more. Answers whether there may be waiters for it; whoever is told so must settle afterwards.
     #[inline]
     #[must_use]
     pub(super) fn add(&self) -> bool {
         self.0.fetch_add(1, Ordering::SeqCst) < 0
     }
 
-    /// Whether somebody seems to wait.
+    /// One waiter or taker fewer.
     #[inline]
-    pub(super) fn has_waiters(&self) -> bool {
-        self.0.load(Ordering::Relaxed) < 0
+    pub(super) fn give_back(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
     }
 
     /// Closes, with the `refused` waiters gone at once.

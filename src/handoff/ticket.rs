@@ -9,6 +9,7 @@ use super::sync::{Arc, AtomicBool, Ordering};
 ///
 /// A ticket out of circulation is a plain value: dropping it drops the resource and nothing else. In
 /// circulation it is ready, or it is with a taker, guarded by [`Taken`](super::Taken).
+#[must_use = "dropped, the runtime is in circulation no more"]
 pub struct Ticket<R>(Box<Record<R>>);
 
 struct Record<R> {
@@ -17,6 +18,8 @@ struct Record<R> {
     uses: u64,
     idle_since: u64,
     leased: bool,
+    /// Whether it was handed to a waiter when last put: then it will be awaited again.
+    awaited: bool,
     tether: Tether<R>,
     resource: R,
 }
@@ -40,6 +43,7 @@ impl<R> Ticket<R> {
             uses: 0,
             idle_since: 0,
             leased: false,
+            awaited: false,
             tether,
             resource,
         }))
@@ -122,6 +126,14 @@ impl<R> Ticket<R> {
     pub(super) fn go_home(self) {
         let tether = self.0.tether.clone();
         tether.home().return_to_owner(self);
+    }
+
+    pub(super) fn was_awaited(&self) -> bool {
+        self.0.awaited
+    }
+
+    pub(super) fn set_awaited(&mut self, awaited: bool) {
+        self.0.awaited = awaited;
     }
 
     pub(super) fn lease(&mut self) -> Epoch {

@@ -24,8 +24,7 @@ pub(super) struct Waiters<T> {
     /// Nobody before this index waits.
     oldest: usize,
     waiting: usize,
-    /// Places that are no gaps.
-    occupied: usize,
+    gaps: usize,
     limit: usize,
     closed: bool,
 }
@@ -68,7 +67,7 @@ pub(super) enum Look<T> {
 
 impl<T> Waiters<T> {
     pub(super) const fn new(limit: usize) -> Self {
-        Self { line: VecDeque::new(), oldest: 0, waiting: 0, occupied: 0, limit, closed: false }
+        Self { line: VecDeque::new(), oldest: 0, waiting: 0, gaps: 0, limit, closed: false }
     }
 
     /// How many wait. Those served or refused no longer do.
@@ -98,7 +97,6 @@ impl<T> Waiters<T> {
         let number = self.line.back().map_or(0, |newest| newest.number.wrapping_add(1));
         self.line.push_back(Place { number, turn: Turn::Waiting(waker) });
         self.waiting += 1;
-        self.occupied += 1;
         number
     }
 
@@ -124,9 +122,9 @@ impl<T> Waiters<T> {
             Turn::Waiting(known) if known.will_wake(waker) => Look::Waiting,
             Turn::Waiting(_) => Look::Moved,
             Turn::Served(ticket) if spoilt(ticket) => Look::Spoilt,
-            Turn::Served(_) | Turn::Refused | Turn::Left => match self.vacate(index) {
+            _ => match self.vacate(index) {
                 Turn::Served(ticket) => Look::Served(ticket),
-                Turn::Waiting(_) | Turn::Refused | Turn::Left => Look::Refused,
+                _ => Look::Refused,
             },
         }
     }
@@ -140,25 +138,28 @@ impl<T> Waiters<T> {
         }
     }
 
-    /// Has the waiter at `number`, whose turn had come for nothing, wait once more in its old place; or refuses
-    /// it, if it is too late for that. Answers what its turn was.
+    /// Has the waiter at `number`, whose turn had come for nothing, wait once more in its old place. Answers what
+    /// its turn was.
     pub(super) fn rejoin(&mut self, number: usize, waker: Waker) -> Turn<T> {
         let Some(index) = self.find(number) else { return Turn::Waiting(waker) };
-        let turn = &mut self.line[index].turn;
-        if self.closed {
-            return mem::replace(turn, Turn::Refused);
-        }
         self.oldest = self.oldest.min(index);
         self.waiting += 1;
-        mem::replace(turn, Turn::Waiting(waker))
+        mem::replace(&mut self.line[index].turn, Turn::Waiting(waker))
+    }
+
+    /// Refuses the waiter at `number`, whose turn had come for nothing. Answers what its turn was.
+    pub(super) fn refuse(&mut self, number: usize) -> Turn<T> {
+        let Some(index) = self.find(number) else { return Turn::Left };
+        mem::replace(&mut self.line[index].turn, Turn::Refused)
     }
 
     /// The waiter at `number` goes, whether its turn has come or not. Answers what it was.
     pub(super) fn leave(&mut self, number: usize) -> Turn<T> {
-        match self.find(number) {
-            Some(index) => self.vacate(index),
-            None => Turn::Left,
+        let turn = self.find(number).map_or(Turn::Left, |index| self.vacate(index));
+        if let Turn::Waiting(_) = turn {
+            self.waiting -= 1;
         }
+        turn
     }
 
     /// Refuses everybody, now and later. Answers their turns, with the wakers in them.
@@ -188,17 +189,23 @@ impl<T> Waiters<T> {
 
     #[inline]
     fn vacate(&mut self, index: usize) -> Turn<T> {
+        if index == 0 {
+            return self.advance();
+        }
+        self.gaps += 1;
         let turn = mem::replace(&mut self.line[index].turn, Turn::Left);
-        self.occupied -= 1;
-        if let Turn::Waiting(_) = turn {
-            self.waiting -= 1;
-        }
-        while self.line.front().is_some_and(Place::is_gap) {
-            self.line.pop_front();
+        self.close_gaps();
+        turn
+    }
+
+    /// Out with the first, and with the gaps behind it.
+    #[inline]
+    fn advance(&mut self) -> Turn<T> {
+        let turn = self.line.pop_front().map_or(Turn::Left, |first| first.turn);
+        self.oldest = self.oldest.saturating_sub(1);
+        while self.gaps > 0 && self.line.pop_front_if(Place::is_gap).is_some() {
+            self.gaps -= 1;
             self.oldest = self.oldest.saturating_sub(1);
-        }
-        if self.line.len() > self.occupied {
-            self.close_gaps();
         }
         if self.line.is_empty() && self.line.capacity() > KEPT {
             self.line = VecDeque::new();
@@ -207,19 +214,21 @@ impl<T> Waiters<T> {
     }
 
     fn close_gaps(&mut self) {
-        while self.line.back().is_some_and(Place::is_gap) {
-            self.line.pop_back();
+        while self.line.pop_back_if(Place::is_gap).is_some() {
+            self.gaps -= 1;
         }
         self.oldest = self.oldest.min(self.line.len());
-        if self.line.len() > 2 * self.occupied + GAPS {
-            self.line.retain(|place| !place.is_gap());
+        if self.gaps > self.line.len() / 2 + GAPS {
+            self.line.retain(|place| !matches!(place.turn, Turn::Left));
+            self.gaps = 0;
             self.oldest = 0;
         }
     }
 }
 
 impl<T> Place<T> {
-    const fn is_gap(&self) -> bool {
+    /// By mutable reference, for that is how the ring asks.
+    const fn is_gap(&mut self) -> bool {
         matches!(self.turn, Turn::Left)
     }
 }
@@ -275,7 +284,7 @@ mod tests {
                     }
                 }
                 assert_eq!(waiters.len(), expected.len(), "seed {seed}");
-                assert!(waiters.line.len() <= 2 * (expected.len() + served.len()) + GAPS, "seed {seed}");
+                assert!(waiters.line.len() <= 2 * (expected.len() + served.len() + GAPS), "seed {seed}");
             }
         }
     }

@@ -45,8 +45,10 @@ mod handoff {
 
 const SEED: u64 = 0x05_71e2;
 
-/// Runs `scenario` under each scheduler, so many times.
+/// Runs `scenario` under each scheduler, so many times, or `MODEL_CHECK_FACTOR` times as often.
 fn check(times: usize, scenario: impl Fn() + Clone + Send + Sync + 'static) {
+    let factor = std::env::var("MODEL_CHECK_FACTOR").ok().and_then(|factor| factor.parse().ok());
+    let times = times * factor.unwrap_or(1);
     run(RandomScheduler::new_from_seed(SEED, times), scenario.clone());
     run(UrwRandomScheduler::new_from_seed(SEED, times), scenario.clone());
     run(PctScheduler::new_from_seed(SEED, 3, times), scenario);
@@ -110,7 +112,7 @@ fn waiters_are_served_in_order() {
             // Youngest first: who is served has all older ones served before.
             for (take, served) in takes.iter_mut().zip(&mut served).rev() {
                 *served = match poll_once(take) {
-                    Poll::Ready(taken) => Some(taken),
+                    Poll::Ready(got) => Some(got),
                     Poll::Pending => None,
                 };
             }

@@ -231,7 +231,7 @@ impl World {
         assert_eq!(stock, Stock { ready: left.len(), waiters: 0 });
         assert_eq!(self.handoff.stock(), Stock::default());
         left.append(&mut self.books.buried.lock().expect("books"));
-        let ids: BTreeSet<_> = left.iter().map(|ticket| ticket.runtime()).collect();
+        let ids: BTreeSet<_> = left.iter().map(Ticket::runtime).collect();
         assert_eq!(ids.len(), left.len(), "a ticket twice");
         assert_eq!(ids, *self.books.registered.lock().expect("books"), "a ticket lost");
         self.books.tethers.lock().expect("books").clear();

@@ -24,7 +24,7 @@ fn spec() -> PoolSpec {
         launch_timeout: Duration::from_secs(1),
         reset_timeout: Duration::from_millis(200),
         retire_timeout: Duration::from_secs(1),
-        test_after_idle: Duration::ZERO,
+        test_after_idle: Duration::from_millis(1),
         ..PoolSpec::default()
     }
 }
@@ -48,7 +48,8 @@ async fn is_whole(pool: &Pool, gates: &Gates, what: &str) {
     }
     let whole = async {
         loop {
-            let leases: Vec<Lease> = [pool.acquire().await, pool.acquire().await].into_iter().flatten().collect();
+            let leases: Vec<Lease> =
+                [pool.acquire().await, pool.acquire().await].into_iter().flatten().collect();
             if leases.len() == 2 && pool.status().waiters == 0 {
                 return;
             }

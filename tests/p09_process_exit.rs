@@ -7,6 +7,7 @@ mod sandbox;
 
 use std::time::{Duration, Instant};
 
+use ostler::guest::Exec;
 use ostler::model::IsolationLevel;
 use rustix::process::{Pid, Signal, kill_process};
 use sandbox::{Runtime, again_as_an_ordinary_user};
@@ -56,5 +57,27 @@ async fn destroying_what_has_ended_is_harmless() {
     let mut runtime = Runtime::start(IsolationLevel::Auto).await;
     runtime.instance.destroy().await.unwrap();
     runtime.instance.destroy().await.unwrap();
+    runtime.end().await;
+}
+
+#[tokio::test]
+async fn a_runtime_out_of_memory_says_so() {
+    let mut runtime = Runtime::start(IsolationLevel::Auto).await;
+    // Only a memory cgroup ends a whole runtime, and only some hosts give an ordinary user one.
+    if !runtime.cgroups.iter().any(|directory| directory.starts_with("/sys/fs/cgroup/memory")) {
+        return runtime.end().await;
+    }
+    // Files in a tmpfs are memory that no killed command gives back, so in the end it is the guest's turn.
+    let file = |number| Exec::shell(format!("head -c 1M /dev/zero > {number}"));
+    let until_the_end = async {
+        let mut number = 0;
+        while runtime.run(file(number)).await.is_ok() {
+            number += 1;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), until_the_end).await.unwrap();
+    let exit = (&mut runtime.exit).await;
+    assert_eq!(exit.cause, "out of memory");
+    runtime.exit = Box::pin(async move { exit });
     runtime.end().await;
 }

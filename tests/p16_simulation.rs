@@ -37,7 +37,11 @@ fn history(seed: u64) -> (u64, u64) {
             max_lifetime: rng.bool().then(|| Duration::from_secs(1)),
             idle_timeout: rng.bool().then(|| Duration::from_millis(500)),
             reset: if rng.bool() { ResetPolicy::Wipe } else { ResetPolicy::None },
-            health: HealthSpec { interval: Duration::from_millis(100), timeout: Duration::from_millis(50), retries: 2 },
+            health: HealthSpec {
+                interval: Duration::from_millis(100),
+                timeout: Duration::from_millis(50),
+                retries: 2,
+            },
             ..PoolSpec::default()
         };
         let fake = Fake::new(&faults);

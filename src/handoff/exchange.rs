@@ -56,8 +56,8 @@ enum Step<R> {
     Done,
     /// Somebody's turn has come, and the waker is in what it was before.
     Served(Turn<Ticket<R>>),
-    /// A ticket that nobody may take.
-    Unfit(Ticket<R>),
+    /// The handoff is closed: a ticket that nobody will take.
+    TooLate(Ticket<R>),
 }
 
 impl<R> Exchange<R> {
@@ -265,14 +265,14 @@ impl<R> Exchange<R> {
         None
     }
 
-    /// Brings ready tickets and waiters together until either is used up.
+    /// Brings ready tickets and waiters together until either is used up; once closed, sends the tickets home.
     #[cold]
     fn settle(&self) {
         loop {
             match self.settle_one() {
                 Step::Done => return,
                 Step::Served(turn) => turn.wake(),
-                Step::Unfit(ticket) => self.return_to_owner(ticket),
+                Step::TooLate(ticket) => self.return_to_owner(ticket),
             }
         }
     }
@@ -284,12 +284,11 @@ impl<R> Exchange<R> {
         }
         let Some(mut ticket) = self.pop(&mut desk) else { return Step::Done };
         ticket.set_awaited(true);
-        let served = if ticket.is_condemned() { Err(ticket) } else { desk.waiters.serve(ticket) };
-        match served {
+        match desk.waiters.serve(ticket) {
             Ok(turn) => Step::Served(turn),
             Err(ticket) => {
                 self.tally.subtract();
-                Step::Unfit(ticket)
+                Step::TooLate(ticket)
             }
         }
     }

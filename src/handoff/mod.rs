@@ -25,17 +25,16 @@
 //!
 //! # Why nobody waits beside a ready ticket
 //!
-//! Let `A` be the tickets in `Q`, less the puts that have pushed but not yet added their one; `T` the takers that have subtracted but neither
-//! popped nor joined; and `X` the waiters that are served or gone but have not been added back. Each step keeps
-//! `C = A − W − T − X`.
+//! Let `A` be the tickets in `Q`, less the puts that have pushed but not yet added their one; `T` the takers that
+//! have subtracted but neither popped nor joined; `X` the waiters that are served past `Q` or gone, and not yet added
+//! back. Each step keeps `C = A − W − T − X`.
 //!
 //! Whenever `W > 0` and `A > 0`, somebody is about to settle, which ends with `W` or `Q` empty:
 //!
 //! * A put that adds its one while `A ≤ 0 < W` finds `C < 0`, and settles.
 //! * One that adds it while `A > 0` and `W > 0` leaves it to whoever is about to settle already.
 //! * A taker joins only when it has seen `Q` empty under the lock: `A` is not above zero then.
-//! * A settle that finds a condemned ticket takes it out, subtracts, and goes on. A waiter whose ticket was
-//!   condemned on the way rejoins, and settles.
+//! * A waiter that finds its ticket condemned on the way rejoins where it was, and settles.
 //!
 //! At rest every put has added its one and nobody is about to settle, so `W` or `Q` is empty, and `C = Q − W`.
 //!

@@ -1,5 +1,5 @@
 //! What the handoff is built on. The model checker includes the files beside this one with instrumented
-//! primitives in its place (`tests/p02_handoff_model.rs`).
+//! primitives in its place (`tests/p02_handoff_model`).
 
 pub(super) use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 pub(super) use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

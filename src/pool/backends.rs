@@ -12,7 +12,11 @@ use crate::model::{BackendSpec, PoolSpec};
 ///
 /// # Errors
 /// When they name one that the application must bring.
-pub(super) fn build(config: &Config, spec: &PoolSpec, log: &Logger) -> Result<Arc<dyn Backend>, BackendError> {
+pub(super) fn build(
+    config: &Config,
+    spec: &PoolSpec,
+    log: &Logger,
+) -> Result<Arc<dyn Backend>, BackendError> {
     match &spec.backend {
         BackendSpec::Process(process) => {
             let owner = Owner { instance: config.instance.clone(), state_dir: config.state_dir.clone() };

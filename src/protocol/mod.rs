@@ -29,7 +29,7 @@ pub use message::{
 };
 pub use setup::{
     CgroupPlan, EXIT_NO_GUEST, EXIT_OUT_OF_MEMORY, EXIT_SIGNAL, Isolation, Missing, Mount, Network, Setup,
-    SetupReport,
+    SetupReport, WORKSPACE, WRITABLE,
 };
 
 /// The version both ends must share. Raised by any change to the frames or messages.

@@ -103,6 +103,12 @@ pub struct SetupReport {
     pub failure: Option<String>,
 }
 
+/// Where a runtime with namespaces of its own has its workspace.
+pub const WORKSPACE: &str = "/work";
+
+/// All that can be written to in such a runtime; a reset empties it and the host looks whether it is empty.
+pub const WRITABLE: [&str; 3] = [WORKSPACE, "/tmp", "/dev/shm"];
+
 /// The keeper's exit status when the guest was killed because its memory cgroup was full.
 pub const EXIT_OUT_OF_MEMORY: u8 = 125;
 
@@ -266,5 +272,70 @@ impl SetupReport {
         };
         d.end()?;
         Ok(report)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::FrameBuffer;
+
+    fn cut(bytes: &[u8]) -> FrameBuffer {
+        let mut frames = FrameBuffer::new();
+        frames.extend(bytes);
+        frames
+    }
+
+    /// The payload cut off anywhere, with a header that knows.
+    fn truncated(frame: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+        let header = crate::protocol::HEADER;
+        (header..frame.len()).map(move |end| {
+            let mut part = frame[..end].to_vec();
+            let length = u32::try_from(end - header).unwrap();
+            part[..4].copy_from_slice(&length.to_le_bytes());
+            part
+        })
+    }
+
+    #[test]
+    fn a_setup_is_read_back_and_never_half() {
+        let missing = Missing { part: "memory cgroup".to_owned(), why: "not ours".to_owned() };
+        let setup = Setup {
+            isolation: Isolation::Strict,
+            network: Network::Host,
+            hostname: b"box".to_vec(),
+            uid: 65534,
+            gid: 7,
+            mounts: vec![Mount { source: b"/usr".to_vec(), target: b"/usr".to_vec() }],
+            workspace_size: 1 << 30,
+            tmp_size: 1 << 20,
+            basic_workspace: b"/run/x".to_vec(),
+            parents: vec![b"/run".to_vec()],
+            missing: vec![missing],
+            cgroups: Some(CgroupPlan { directories: vec![b"/sys/fs/cgroup/pids/x".to_vec()] }),
+            file_size: Some(1),
+            open_files: None,
+            pids: Some(3),
+            memory: None,
+        };
+        let mut bytes = Vec::new();
+        setup.encode(&mut bytes).unwrap();
+        assert_eq!(Setup::decode(&cut(&bytes).next().unwrap().unwrap()), Ok(setup));
+        for part in truncated(&bytes) {
+            assert!(Setup::decode(&cut(&part).next().unwrap().unwrap()).is_err());
+        }
+    }
+
+    #[test]
+    fn a_report_is_read_back_and_never_half() {
+        let missing = Missing { part: "landlock".to_owned(), why: "switched off".to_owned() };
+        let failure = Some("no".to_owned());
+        let report = SetupReport { pid: 4711, namespaces: true, missing: vec![missing], failure };
+        let mut bytes = Vec::new();
+        report.encode(&mut bytes).unwrap();
+        assert_eq!(SetupReport::decode(&cut(&bytes).next().unwrap().unwrap()), Ok(report));
+        for part in truncated(&bytes) {
+            assert!(SetupReport::decode(&cut(&part).next().unwrap().unwrap()).is_err());
+        }
     }
 }

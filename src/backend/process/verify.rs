@@ -8,9 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::backend::Residue;
-
-/// Places a lease can write to, where there are namespaces.
-const WRITABLE: [&str; 3] = ["work", "tmp", "dev/shm"];
+use crate::protocol::WRITABLE;
 
 /// The guest's process as `/proc` shows it, held open: when the guest ends, its pid may come to mean another
 /// process, but what is held does not.
@@ -104,7 +102,7 @@ impl Inspector {
             Baseline::Private { mounts, ipc } => {
                 compare(mounts, &look("mounts", guest.mounts())?)?;
                 for place in WRITABLE {
-                    empty(&guest.path("root").join(place), &Path::new("/").join(place))?;
+                    empty(&guest.path(&format!("root{place}")), Path::new(place))?;
                 }
                 let now = look("ipc namespace", guest.ipc())?;
                 if ipc.swap(now, Ordering::Relaxed) == now {

@@ -88,7 +88,7 @@ fn delegated(mount: &Mounted, controller: Controller) -> Result<PathBuf, String>
     let above = mount.own.parent().filter(|above| above.starts_with(&mount.top));
     match above.filter(|above| writable(above).is_ok() && hands_down(above, controller)) {
         // Moving a process from our cgroup to one beside it takes leave to write to the one above both.
-        Some(above) if writable(&above.join("cgroup.procs")).is_ok() => Ok(above.to_owned()),
+        Some(above) if access(above.join("cgroup.procs"), Access::WRITE_OK).is_ok() => Ok(above.to_owned()),
         _ => Err(why),
     }
 }

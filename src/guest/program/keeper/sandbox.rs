@@ -5,11 +5,9 @@ use super::root;
 use super::step::Step;
 use crate::confine::{Confinement, Fence, Limit, Opening};
 use crate::place::{Place, Walls, Writable};
-use crate::protocol::{Missing, Network, Setup};
+use crate::protocol::{Missing, Network, Setup, WORKSPACE, WRITABLE};
 use crate::sys::landlock::SCOPE_ABSTRACT_UNIX;
 use crate::sys::{Errno, capability, limit, namespace};
-
-const WORKSPACE: &[u8] = b"/work";
 
 /// Makes the sandbox around this process.
 pub(super) fn enter(setup: &Setup, missing: &mut Vec<Missing>) -> Result<Place, String> {
@@ -37,7 +35,7 @@ pub(super) fn enter(setup: &Setup, missing: &mut Vec<Missing>) -> Result<Place, 
     openings.push(Opening::devices(b"/dev"));
     let fence = Fence::new(openings, 0, scoped, missing);
     Ok(Place {
-        workspace: WORKSPACE.to_vec(),
+        workspace: WORKSPACE.into(),
         writable,
         walls: Walls::Private,
         confinement: Confinement::new(limits(setup), fence),
@@ -45,12 +43,12 @@ pub(super) fn enter(setup: &Setup, missing: &mut Vec<Missing>) -> Result<Place, 
 }
 
 fn writable(setup: &Setup) -> Vec<Writable> {
-    let place = |path: &[u8], size, mode| Writable { path: path.to_vec(), size, mode };
-    vec![
-        place(WORKSPACE, setup.workspace_size, 0o700),
-        place(b"/tmp", setup.tmp_size, 0o1777),
-        place(b"/dev/shm", setup.tmp_size, 0o1777),
-    ]
+    let place = |path: &str| {
+        let (size, mode) =
+            if path == WORKSPACE { (setup.workspace_size, 0o700) } else { (setup.tmp_size, 0o1777) };
+        Writable { path: path.into(), size, mode }
+    };
+    WRITABLE.map(place).into()
 }
 
 /// What commands are limited by and the guest is not: it serves many of them at once.

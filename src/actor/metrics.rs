@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use actix::{Actor, ActorContext, Context, Handler, Message};
 use crossbeam_channel::TrySendError;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::end::End;
 use super::shared::Shared;
@@ -22,6 +22,11 @@ pub(super) struct Observed {
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Subscribe(pub(crate) Subscriber);
+
+/// Answer once all that was observed before has been passed on.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Flush(pub(crate) oneshot::Sender<()>);
 
 /// Where a subscriber's events go. Bounded: what does not fit is counted and lost to that subscriber alone.
 pub(crate) enum Subscriber {
@@ -91,5 +96,14 @@ impl Handler<End> for Metrics {
 
     fn handle(&mut self, _: End, context: &mut Self::Context) {
         context.stop();
+    }
+}
+
+impl Handler<Flush> for Metrics {
+    type Result = ();
+
+    fn handle(&mut self, Flush(done): Flush, _: &mut Self::Context) {
+        // Whoever asked has gone.
+        let _: Result<(), ()> = done.send(());
     }
 }

@@ -14,7 +14,7 @@ use super::contain::start_monitored;
 use super::end::End;
 use super::health::{Health, HealthTick};
 use super::maintenance::{CLOCK_INTERVAL, Maintenance, MaintenanceTick};
-use super::metrics::{Metrics, Subscribe, Subscriber};
+use super::metrics::{Flush, Metrics, Subscribe, Subscriber};
 use super::supervisor::{Attend, Supervisor};
 
 /// How often Health looks who is due.
@@ -83,6 +83,13 @@ impl Tree {
     /// Passes on all events from now on.
     pub(crate) fn subscribe(&self, subscriber: Subscriber) {
         self.supervisor.do_send(Subscribe(subscriber));
+    }
+
+    /// Waits until subscribers have been told all that has happened, or nobody is left who could.
+    pub(crate) async fn flush(&self) {
+        let (told, heard) = oneshot::channel();
+        self.supervisor.do_send(Flush(told));
+        drop(heard.await);
     }
 
     /// Stops the actors, pools or not, and waits for their threads. Does not block the caller's thread.

@@ -310,6 +310,7 @@ async fn end(
             warn!(log, "backend did not close"; "pool" => %name, "cause" => %error);
         }
     }
+    within(&tree.runtime, LAST_CALL, tree.flush()).await;
     tree.stop().await;
     if survivors.is_empty() { Ok(()) } else { Err(Error::new("shutdown", ErrorKind::Survivors(survivors))) }
 }

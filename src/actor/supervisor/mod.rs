@@ -15,7 +15,7 @@ use super::contain;
 use super::end::End;
 use super::health::{Forget, Health, Verdict, Watch};
 use super::maintenance::{Maintenance, Tend, Ticked};
-use super::metrics::{Metrics, Observed, Subscribe};
+use super::metrics::{Flush, Metrics, Observed, Subscribe};
 use super::runtime::{Begin, Report, Reported, Reset, Retire, Runtime};
 use super::shared::{Calls, Shared};
 use crate::decide::{Command, Decider, Event, Fate, Moment};
@@ -40,13 +40,24 @@ pub(crate) struct Supervisor {
     health: Option<Addr<Health>>,
     maintenance: Option<Addr<Maintenance>>,
     metrics: Option<Addr<Metrics>>,
+    /// Who subscribed before Metrics was there.
+    early: Vec<Subscribe>,
     seed: u64,
     log: slog::Logger,
 }
 
 impl Supervisor {
     pub(super) fn new(clock: Arc<Clock>, seed: u64, log: slog::Logger) -> Self {
-        Self { pools: BTreeMap::new(), clock, health: None, maintenance: None, metrics: None, seed, log }
+        Self {
+            pools: BTreeMap::new(),
+            clock,
+            health: None,
+            maintenance: None,
+            metrics: None,
+            early: Vec::new(),
+            seed,
+            log,
+        }
     }
 
     /// Feeds one event to a pool, carries out what it decides, and feeds back what comes of that at once.
@@ -206,7 +217,12 @@ impl Handler<Attend> for Supervisor {
 
     fn handle(&mut self, attend: Attend, _: &mut Self::Context) {
         match attend {
-            Attend::Metrics(metrics) => self.metrics = Some(metrics),
+            Attend::Metrics(metrics) => {
+                for subscribe in self.early.drain(..) {
+                    metrics.do_send(subscribe);
+                }
+                self.metrics = Some(metrics);
+            }
             Attend::Maintenance(maintenance) => {
                 for pool in self.pools.values() {
                     maintenance.do_send(Tend(Arc::clone(&pool.shared)));
@@ -229,8 +245,20 @@ impl Handler<Subscribe> for Supervisor {
     type Result = ();
 
     fn handle(&mut self, subscribe: Subscribe, _: &mut Self::Context) {
+        match &self.metrics {
+            Some(metrics) => metrics.do_send(subscribe),
+            None => self.early.push(subscribe),
+        }
+    }
+}
+
+impl Handler<Flush> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, flush: Flush, _: &mut Self::Context) {
+        // Without Metrics it is dropped, which answers as well.
         if let Some(metrics) = &self.metrics {
-            metrics.do_send(subscribe);
+            metrics.do_send(flush);
         }
     }
 }

@@ -24,7 +24,6 @@ impl Stage {
             if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}  {pos}/{len}") {
                 bar.set_style(style);
             }
-            bar.enable_steady_tick(REDRAW);
             bar
         });
         Self { bar, json }
@@ -32,7 +31,7 @@ impl Stage {
 
     /// Where log records go so that progress and they don't run into each other.
     pub(super) fn log_writer(&self) -> impl Write + Send + use<> {
-        Above(self.bar.clone())
+        Above { bar: self.bar.clone(), line: Vec::new() }
     }
 
     /// A step of so many parts begins.
@@ -43,6 +42,7 @@ impl Stage {
                 bar.set_length(parts as u64);
                 bar.set_position(0);
                 bar.set_message(step.to_owned());
+                bar.enable_steady_tick(REDRAW);
             }
             None if self.json => {}
             None => output::say(format_args!("… {step}")),
@@ -77,16 +77,22 @@ impl Stage {
     }
 }
 
-/// Writes to stderr above the progress that is there.
-struct Above(Option<ProgressBar>);
+/// Writes whole lines to stderr, above the progress that is there.
+struct Above {
+    bar: Option<ProgressBar>,
+    /// Of the line that has not ended.
+    line: Vec<u8>,
+}
 
 impl Write for Above {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let write = || io::stderr().write(bytes);
-        match &self.0 {
-            Some(bar) => bar.suspend(write),
-            None => write(),
+        self.line.extend_from_slice(bytes);
+        if bytes.contains(&b'\n') {
+            let lines = std::mem::take(&mut self.line);
+            let write = || io::stderr().write_all(&lines);
+            self.bar.as_ref().map_or_else(write, |bar| bar.suspend(write))?;
         }
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {

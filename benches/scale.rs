@@ -64,12 +64,12 @@ fn one(size: usize) -> Outcome<String> {
         let begun = Instant::now();
         let ostler = Ostler::start(Config::builder().instance("bench").pool("scale", spec).build()?).await?;
         let pool = ostler.pool("scale")?;
-        pool.ready(Duration::from_secs(120)).await?;
+        pool.ready(Duration::from_mins(2)).await?;
         let fill = begun.elapsed();
         let bytes = resident()?.saturating_sub(before) / size as u64;
         let (busy, begun) = (processor_time()?, Instant::now());
         tokio::time::sleep(PROBES).await;
-        let busy = (processor_time()? - busy).as_secs_f64() / begun.elapsed().as_secs_f64() * 100.0;
+        let busy = processor_time()?.saturating_sub(busy).as_secs_f64() / begun.elapsed().as_secs_f64() * 100.0;
         ostler.shutdown().await?;
         Ok(format!(
             "{{\"runtimes\":{size},\"fill_ms\":{:.1},\"bytes_per_runtime\":{bytes},\"busy_percent\":{busy:.3}}}",

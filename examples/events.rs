@@ -9,7 +9,7 @@ async fn main() -> Result<(), ostler::Error> {
     let ostler = Ostler::start(Config::load("config/demo.toml")?).await?;
     let events = ostler.blocking_events(256);
     let watcher = std::thread::spawn(move || {
-        while let Some(event) = events.next(Duration::from_secs(60)) {
+        while let Some(event) = events.next(Duration::from_mins(1)) {
             println!("{event}");
         }
         println!("{} events were lost", events.dropped());

@@ -99,11 +99,11 @@ impl Tree {
         let Some(Thread { stop, ended }) = self.thread.take() else { return };
         let _: Result<(), ()> = stop.send(());
         let (joined, done) = oneshot::channel();
-        let joiner = thread::Builder::new().name("ostler-join".to_owned()).spawn(move || {
+        let started = thread::Builder::new().name("ostler-join".to_owned()).spawn(move || {
             drop(ended.join());
             let _: Result<(), ()> = joined.send(());
         });
-        if joiner.is_ok() {
+        if started.is_ok() {
             drop(done.await);
         }
     }

@@ -63,7 +63,7 @@ impl fmt::Display for Illegal {
 }
 
 /// Every runtime of a pool in exactly one state, and the counts that follow from that. Counts change in
-/// [`Ledger::add`] and [`Ledger::transition`] and nowhere else.
+/// `add` and `transition` and nowhere else.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
     slots: BTreeMap<RuntimeId, Slot>,

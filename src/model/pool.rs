@@ -77,7 +77,7 @@ impl Default for PoolSpec {
             when_exhausted: Exhausted::Wait,
             max_uses: None,
             max_lifetime: None,
-            idle_timeout: Some(Duration::from_secs(600)),
+            idle_timeout: Some(Duration::from_mins(10)),
             test_after_idle: Duration::from_secs(1),
             reset: ResetPolicy::Wipe,
             reset_timeout: Duration::from_secs(5),
@@ -89,7 +89,7 @@ impl Default for PoolSpec {
             warm_up: Vec::new(),
             template: None,
             env: BTreeMap::new(),
-            exec_timeout: Duration::from_secs(60),
+            exec_timeout: Duration::from_mins(1),
             output_limit: 1 << 20,
             limits: Limits::default(),
         }
@@ -170,7 +170,7 @@ impl Default for RestartSpec {
     fn default() -> Self {
         Self {
             intensity: 10,
-            window: Duration::from_secs(60),
+            window: Duration::from_mins(1),
             backoff: Duration::from_millis(200),
             backoff_cap: Duration::from_secs(30),
         }

@@ -56,6 +56,7 @@ impl State {
 
     /// Whether a runtime may go from this state to `next`.
     #[must_use]
+    #[expect(clippy::unnested_or_patterns, reason = "an edge a line, as the diagram has them")]
     pub const fn may_become(self, next: Self) -> bool {
         use State::{Booting, Circulating, Gone, Launching, Resetting, Retiring, Warming};
         matches!(

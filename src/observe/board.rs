@@ -106,7 +106,10 @@ struct Line(AtomicU64);
 impl Spread {
     /// Adds one, in the line of this runtime.
     pub(crate) fn count(&self, runtime: RuntimeId) {
-        count(&self.0[runtime.0 as usize % self.0.len()].0);
+        let lines = self.0.len() as u64;
+        // The remainder of sixteen fits everywhere.
+        let line = usize::try_from(runtime.0 % lines).unwrap_or(0);
+        count(&self.0[line].0);
     }
 
     pub(crate) fn total(&self) -> u64 {

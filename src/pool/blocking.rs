@@ -251,7 +251,6 @@ impl Lease {
     }
 
     /// The lease itself, for what this façade leaves out.
-    #[must_use]
     pub fn into_async(self) -> super::Lease {
         self.inner
     }

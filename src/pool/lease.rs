@@ -227,7 +227,6 @@ impl Lease {
 
     /// Packs a directory and all below it into a tar stream to read from, in bounded memory whatever its size.
     /// The stream ends with the lease; its errors carry a [`WireError`].
-    #[must_use]
     pub fn copy_out(&self, directory: impl AsRef<Path>) -> CopyOut {
         self.session().copy_out(directory)
     }

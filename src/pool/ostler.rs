@@ -78,9 +78,7 @@ impl Ostler {
             let own = backends.get(name).cloned();
             if let Err(error) = ostler.open(name, spec, own).await {
                 let error = error.in_pool(name);
-                if let Err(also) = ostler.shutdown_within(Duration::ZERO).await {
-                    return Err(also);
-                }
+                ostler.shutdown_within(Duration::ZERO).await?;
                 return Err(error);
             }
         }

@@ -69,7 +69,7 @@ impl Supervisor {
             match pool.step(now, event.clone()) {
                 Ok(commands) => {
                     for command in commands {
-                        self.carry_out(context, name, now, command, &mut events);
+                        self.carry_out(context, name, now, &command, &mut events);
                     }
                 }
                 // A defect of ours; the runtime in question stays where it was and nothing else is touched.
@@ -86,11 +86,11 @@ impl Supervisor {
         context: &mut Context<Self>,
         name: &PoolName,
         now: Moment,
-        command: Command,
+        command: &Command,
         events: &mut VecDeque<Event>,
     ) {
         let Some(pool) = self.pools.get_mut(name) else { return };
-        match command {
+        match *command {
             Command::Launch(id) => {
                 self.observe(name, Change::Launching { runtime: id });
                 self.launch(context, name, id, now);

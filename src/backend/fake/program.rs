@@ -23,12 +23,11 @@ pub(super) fn run(runtime: &FakeRuntime, request: Request, input: Vec<u8>) -> Pr
     Program::Done(match request {
         Request::Hello(_) => done(Done::Welcome(Welcome { version: VERSION, pid: 1 })),
         Request::Ping => done(Done::Vitals(Vitals::default())),
-        Request::Shutdown => done(Done::Unit),
         Request::Reset(reset) => {
             runtime.reset(reset.fence);
             done(Done::Reset { killed: 0 })
         }
-        Request::Exec(exec) => return execute(runtime, &exec, input),
+        Request::Exec(exec) => return execute(runtime, &exec, &input),
         Request::Read(read) => match runtime.files().get(&read.path) {
             None => not_found(&read.path),
             Some(content) => {
@@ -36,7 +35,7 @@ pub(super) fn run(runtime: &FakeRuntime, request: Request, input: Vec<u8>) -> Pr
                 let length =
                     read.length.and_then(|length| usize::try_from(length).ok()).unwrap_or(usize::MAX);
                 let part = &content[from..content.len().min(from.saturating_add(length))];
-                with_output(part.to_vec(), Done::Read { size: content.len() as u64 })
+                with_output(part, Done::Read { size: content.len() as u64 })
             }
         },
         Request::Write(write) => {
@@ -50,7 +49,7 @@ pub(super) fn run(runtime: &FakeRuntime, request: Request, input: Vec<u8>) -> Pr
             for (path, content) in runtime.files().iter() {
                 Entry { path: path.clone(), stat: stat(content) }.encode(&mut entries);
             }
-            with_output(entries, Done::Unit)
+            with_output(&entries, Done::Unit)
         }
         Request::Stat { path, .. } => match runtime.files().get(&path) {
             None => not_found(&path),
@@ -60,7 +59,7 @@ pub(super) fn run(runtime: &FakeRuntime, request: Request, input: Vec<u8>) -> Pr
             None => not_found(&remove.path),
             Some(_) => done(Done::Unit),
         },
-        Request::MakeDir { .. } => done(Done::Unit),
+        Request::MakeDir { .. } | Request::Shutdown => done(Done::Unit),
         Request::Link { path, target, .. } => {
             runtime.files().insert(path, target);
             done(Done::Unit)
@@ -68,18 +67,18 @@ pub(super) fn run(runtime: &FakeRuntime, request: Request, input: Vec<u8>) -> Pr
     })
 }
 
-fn execute(runtime: &FakeRuntime, exec: &ExecRequest, input: Vec<u8>) -> Program {
+fn execute(runtime: &FakeRuntime, exec: &ExecRequest, input: &[u8]) -> Program {
     let words: Vec<_> = exec.argv.iter().map(|word| String::from_utf8_lossy(word)).collect();
     let first = words.get(1).map_or("", |word| word);
     Program::Done(match words.first().map_or("", |word| word) {
-        "true" => exited(Some(0), None, Vec::new()),
-        "false" => exited(Some(1), None, Vec::new()),
-        "exit" => exited(first.parse().ok(), None, Vec::new()),
-        "echo" => exited(Some(0), None, format!("{}\n", words[1..].join(" ")).into_bytes()),
+        "true" => exited(Some(0), None, &[]),
+        "false" => exited(Some(1), None, &[]),
+        "exit" => exited(first.parse().ok(), None, &[]),
+        "echo" => exited(Some(0), None, format!("{}\n", words[1..].join(" ")).as_bytes()),
         "cat" if first.is_empty() => exited(Some(0), None, input),
         "cat" => match runtime.files().get(first.as_bytes()) {
-            Some(content) => exited(Some(0), None, content.clone()),
-            None => exited(Some(1), None, Vec::new()),
+            Some(content) => exited(Some(0), None, content),
+            None => exited(Some(1), None, &[]),
         },
         "sleep" => return sleep(first.parse().unwrap_or(0.0), exec.timeout_ms),
         other => refused(RefusalKind::NotFound, &format!("{other}: no such program")),
@@ -93,7 +92,7 @@ fn sleep(seconds: f64, timeout_ms: Option<u64>) -> Program {
             let exited = Exited { signal: Some(9), timed_out: true, ..Exited::default() };
             Program::After(timeout, done(Done::Exited(exited)))
         }
-        _ => Program::After(pause, exited(Some(0), None, Vec::new())),
+        _ => Program::After(pause, exited(Some(0), None, &[])),
     }
 }
 
@@ -103,7 +102,7 @@ pub(super) fn lie(request: &Request) -> VecDeque<Reply> {
         Request::Reset(_) => done(Done::Reset { killed: 0 }),
         Request::Hello(_) => done(Done::Welcome(Welcome { version: VERSION + 1, pid: 1 })),
         Request::Ping => done(Done::Vitals(Vitals::default())),
-        Request::Exec(_) => exited(Some(0), None, Vec::new()),
+        Request::Exec(_) => exited(Some(0), None, &[]),
         _ => done(Done::Unit),
     }
 }
@@ -112,12 +111,12 @@ pub(super) fn failed(why: &str) -> VecDeque<Reply> {
     refused(RefusalKind::Failed, why)
 }
 
-pub(super) fn exited(code: Option<u32>, signal: Option<u32>, stdout: Vec<u8>) -> VecDeque<Reply> {
+pub(super) fn exited(code: Option<u32>, signal: Option<u32>, stdout: &[u8]) -> VecDeque<Reply> {
     let exited = Exited { code, signal, stdout_bytes: stdout.len() as u64, ..Exited::default() };
     with_output(stdout, Done::Exited(exited))
 }
 
-fn with_output(bytes: Vec<u8>, end: Done) -> VecDeque<Reply> {
+fn with_output(bytes: &[u8], end: Done) -> VecDeque<Reply> {
     let frame = WINDOW as usize / 8;
     let mut replies: VecDeque<_> =
         bytes.chunks(frame).map(|part| Reply::Data(Stream::Out, part.to_vec())).collect();

@@ -163,7 +163,7 @@ async fn answer(runtime: Arc<FakeRuntime>, request: Request, input: Vec<u8>) -> 
         Act::Lie => return program::lie(&request),
         Act::Exit => {
             runtime.end("exit status 1");
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
     match program::run(&runtime, request, input) {
@@ -211,7 +211,7 @@ impl Call for FakeCall {
     }
 
     fn signal(&mut self, _signal: u32) -> Result<(), WireError> {
-        self.answer_with(Box::pin(async { Ok(program::exited(None, Some(9), Vec::new())) }));
+        self.answer_with(Box::pin(async { Ok(program::exited(None, Some(9), &[])) }));
         Ok(())
     }
 }

@@ -16,7 +16,7 @@ pub(super) enum Program {
 }
 
 /// Carries a request out on the runtime's files.
-pub(super) fn run(runtime: &FakeRuntime, request: Request, input: Vec<u8>) -> Program {
+pub(super) fn run(runtime: &FakeRuntime, request: Request, input: &[u8]) -> Program {
     if request.epoch().is_some_and(|epoch| epoch <= runtime.fence()) {
         return Program::Done(refused(RefusalKind::Stale, "the epoch has ended"));
     }
@@ -27,7 +27,7 @@ pub(super) fn run(runtime: &FakeRuntime, request: Request, input: Vec<u8>) -> Pr
             runtime.reset(reset.fence);
             done(Done::Reset { killed: 0 })
         }
-        Request::Exec(exec) => return execute(runtime, &exec, &input),
+        Request::Exec(exec) => return execute(runtime, &exec, input),
         Request::Read(read) => match runtime.files().get(&read.path) {
             None => not_found(&read.path),
             Some(content) => {
@@ -40,7 +40,7 @@ pub(super) fn run(runtime: &FakeRuntime, request: Request, input: Vec<u8>) -> Pr
         },
         Request::Write(write) => {
             let mut content = write.data;
-            content.extend_from_slice(&input);
+            content.extend_from_slice(input);
             runtime.files().insert(write.path, content);
             done(Done::Unit)
         }

@@ -166,7 +166,7 @@ async fn answer(runtime: Arc<FakeRuntime>, request: Request, input: Vec<u8>) -> 
             std::future::pending::<()>().await;
         }
     }
-    match program::run(&runtime, request, input) {
+    match program::run(&runtime, request, &input) {
         Program::Done(replies) => replies,
         Program::After(pause, replies) => {
             tokio::time::sleep(pause).await;

@@ -147,11 +147,7 @@ impl FrameBuffer {
     ///
     /// # Errors
     /// When the header is not one. The stream is then beyond repair.
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "the frame borrows the buffer, which no iterator can say"
-    )]
-    pub fn next(&mut self) -> Result<Option<Frame<'_>>, Malformed> {
+    pub fn cut(&mut self) -> Result<Option<Frame<'_>>, Malformed> {
         let Some((header, rest)) = self.bytes[self.start..].split_first_chunk::<HEADER>() else {
             return Ok(None);
         };

@@ -107,7 +107,7 @@ fn serve(mut stream: UnixStream, seen: &Mutex<Seen>) {
             Ok(count) => count,
         };
         frames.extend(&chunk[..count]);
-        while let Some(frame) = frames.next().expect("the host sends frames") {
+        while let Some(frame) = frames.cut().expect("the host sends frames") {
             let op = frame.op;
             if let Some(request) = Request::decode(&frame).expect("the host sends requests") {
                 assert!(op > newest, "operation ids only grow");

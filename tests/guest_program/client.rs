@@ -168,7 +168,7 @@ impl Client {
     /// The next reply to whichever operation; `None` at the end of the stream.
     pub(crate) fn next(&mut self) -> Option<(u64, Reply)> {
         loop {
-            if let Some(frame) = self.input.next().expect("a frame") {
+            if let Some(frame) = self.input.cut().expect("a frame") {
                 let (op, reply) = (frame.op, Reply::decode(&frame).expect("a reply"));
                 if let (Reply::Data(_, data), true) = (&reply, self.credits) {
                     let used = u32::try_from(data.len()).expect("a frame's length");

@@ -76,7 +76,7 @@ async fn read_report(
     control.read_exact(&mut bytes[HEADER..]).await?;
     let mut frames = FrameBuffer::new();
     frames.extend(&bytes);
-    let frame = frames.next().map_err(io::Error::other)?.ok_or(io::ErrorKind::UnexpectedEof)?;
+    let frame = frames.cut().map_err(io::Error::other)?.ok_or(io::ErrorKind::UnexpectedEof)?;
     let report = SetupReport::decode(&frame).map_err(io::Error::other)?;
     Ok((report, control.into_std()?))
 }

@@ -323,7 +323,7 @@ impl State {
     }
 
     fn route(&mut self, wakes: &mut Wakes) -> Result<(), Malformed> {
-        while let Some(frame) = self.socket.frames.next()? {
+        while let Some(frame) = self.socket.frames.cut()? {
             self.table.route(&frame, wakes)?;
         }
         Ok(())

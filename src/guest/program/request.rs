@@ -45,7 +45,7 @@ impl Guest {
         let mut backlog = stream.backlog;
         let mut spent = 0;
         while backlog && spent < FRAMES {
-            match input.next()? {
+            match input.cut()? {
                 Some(frame) => spent += self.handle(side, &frame)?,
                 None => backlog = false,
             }

@@ -103,7 +103,7 @@ fn hear(mut status: File, missing: &mut Vec<Missing>) -> Result<(), String> {
     let mut frames = FrameBuffer::new();
     frames.extend(&said);
     let mut heard = Err("the child ended before it was the guest".to_owned());
-    while let Some(frame) = frames.next().map_err(|wrong| wrong.to_string())? {
+    while let Some(frame) = frames.cut().map_err(|wrong| wrong.to_string())? {
         let report = SetupReport::decode(&frame).map_err(|wrong| wrong.to_string())?;
         missing.extend(report.missing);
         heard = report.failure.map_or(Ok(()), Err);

@@ -99,7 +99,7 @@ fn read_setup() -> Result<Setup, String> {
     let mut frames = FrameBuffer::new();
     frames.extend(&header);
     frames.extend(&payload);
-    let frame = frames.next().map_err(|wrong| wrong.to_string())?.ok_or("the setup is incomplete")?;
+    let frame = frames.cut().map_err(|wrong| wrong.to_string())?.ok_or("the setup is incomplete")?;
     Setup::decode(&frame).map_err(|wrong| wrong.to_string())
 }
 

@@ -320,9 +320,9 @@ mod tests {
         };
         let mut bytes = Vec::new();
         setup.encode(&mut bytes).unwrap();
-        assert_eq!(Setup::decode(&cut(&bytes).next().unwrap().unwrap()), Ok(setup));
+        assert_eq!(Setup::decode(&cut(&bytes).cut().unwrap().unwrap()), Ok(setup));
         for part in truncated(&bytes) {
-            assert!(Setup::decode(&cut(&part).next().unwrap().unwrap()).is_err());
+            assert!(Setup::decode(&cut(&part).cut().unwrap().unwrap()).is_err());
         }
     }
 
@@ -333,9 +333,9 @@ mod tests {
         let report = SetupReport { pid: 4711, namespaces: true, missing: vec![missing], failure };
         let mut bytes = Vec::new();
         report.encode(&mut bytes).unwrap();
-        assert_eq!(SetupReport::decode(&cut(&bytes).next().unwrap().unwrap()), Ok(report));
+        assert_eq!(SetupReport::decode(&cut(&bytes).cut().unwrap().unwrap()), Ok(report));
         for part in truncated(&bytes) {
-            assert!(SetupReport::decode(&cut(&part).next().unwrap().unwrap()).is_err());
+            assert!(SetupReport::decode(&cut(&part).cut().unwrap().unwrap()).is_err());
         }
     }
 }

@@ -1,8 +1,8 @@
 //! What a sandboxed process costs: `scripts/bench process [--json]`.
 //!
 //! Everything is measured in one run, what is compared in turns, and medians stand. `exec_ratio` holds an exec of
-//! `/bin/true` in a lease against a bare spawn-and-wait of it; `files` holds fifty files done in leases of a
-//! pool, whose start is counted, against a fresh runtime for each.
+//! `/bin/true` in a lease against a bare spawn-and-wait of it; `files` holds fifty files, each read and counted in
+//! a lease of its own from a pool, whose start is counted, against a fresh runtime for each operation.
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -152,8 +152,7 @@ async fn files() -> Outcome<(Duration, Duration)> {
     let (mut pooled, mut fresh) = (Vec::new(), Vec::new());
     for _ in 0..5 {
         let begun = Instant::now();
-        let (ostler, pool) =
-            start(PoolSpec { min: 2, max: 2, reset: ostler::model::ResetPolicy::Wipe, ..spec() }).await?;
+        let (ostler, pool) = start(PoolSpec { min: 4, max: 4, ..spec() }).await?;
         work(&pool).await?;
         pooled.push(begun.elapsed());
         ostler.shutdown().await?;
@@ -168,8 +167,13 @@ async fn files() -> Outcome<(Duration, Duration)> {
 
 async fn work(pool: &Pool) -> Outcome<()> {
     for i in 0..FILES {
+        let content = format!("{i}\n").repeat(100);
         let lease = pool.acquire().await?;
-        lease.write("file", format!("{i}\n").repeat(100)).await?;
+        lease.write("file", &content).await?;
+        assert!(lease.read("file").await? == content.as_bytes());
+        drop(lease);
+        let lease = pool.acquire().await?;
+        lease.write("file", &content).await?;
         let output = lease.exec(Exec::new("wc").arg("-l").arg("file")).await?;
         assert!(output.stdout.starts_with(b"100 "), "{output:?}");
     }

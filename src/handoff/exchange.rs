@@ -152,7 +152,7 @@ impl<R> Exchange<R> {
     /// What has become of the waiter at `place`, to be woken by `waker`. When it is `Ready`, the place is gone.
     pub(super) fn look(&self, place: usize, waker: &Waker) -> Poll<Result<Ticket<R>, TakeError>> {
         loop {
-            let look = self.lock().waiters.look(place, waker, Ticket::is_condemned);
+            let look = self.lock().waiters.look(place, waker, Ticket::is_spoilt);
             match look {
                 Look::Served(ticket) => return Poll::Ready(Ok(ticket)),
                 Look::Refused => return Poll::Ready(Err(TakeError::Closed)),

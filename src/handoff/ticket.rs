@@ -30,13 +30,20 @@ pub struct Tether<R>(Arc<Knot<R>>);
 /// One per ticket. A ticket that goes home pushes itself into a queue that it alone leads to, so that something
 /// else must hold on to that queue meanwhile: a reference to the knot, whose count no other lease touches.
 struct Knot<R> {
+    /// To be leased no more.
     condemned: AtomicBool,
+    /// Not even by whom it has been handed to.
+    spoilt: AtomicBool,
     home: Arc<Exchange<R>>,
 }
 
 impl<R> Ticket<R> {
     pub(super) fn new(runtime: RuntimeId, resource: R, home: Arc<Exchange<R>>) -> Self {
-        let tether = Tether(Arc::new(Knot { condemned: AtomicBool::new(false), home }));
+        let tether = Tether(Arc::new(Knot {
+            condemned: AtomicBool::new(false),
+            spoilt: AtomicBool::new(false),
+            home,
+        }));
         Self(Box::new(Record {
             runtime,
             epoch: Epoch::default(),
@@ -89,6 +96,11 @@ impl<R> Ticket<R> {
     #[must_use]
     pub fn is_condemned(&self) -> bool {
         self.tether().is_condemned()
+    }
+
+    /// Whether not even a waiter that it has been handed to may lease it.
+    pub(super) fn is_spoilt(&self) -> bool {
+        self.tether().is_spoilt()
     }
 
     /// What a lease works with.
@@ -153,7 +165,18 @@ impl<R> Tether<R> {
     /// Has the runtime leased no more: its ticket goes to `on_return` at the latest when somebody would take
     /// it. A lease under way is not disturbed.
     pub fn condemn(&self) {
+        self.0.spoilt.store(true, Ordering::Release);
         self.0.condemned.store(true, Ordering::Release);
+    }
+
+    /// As [`condemn`](Self::condemn), but a waiter it has been handed to may still lease it: nothing is wrong with
+    /// its runtime, it is only to be the last lease.
+    pub fn expire(&self) {
+        self.0.condemned.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_spoilt(&self) -> bool {
+        self.0.spoilt.load(Ordering::Acquire)
     }
 
     /// Whether it has been condemned.

@@ -91,7 +91,7 @@ fn a_tree_deeper_than_any_path_is_removed_and_its_listing_refused() {
 #[test]
 fn a_wide_tree_is_removed_and_pings_are_answered_meanwhile() {
     let mut guest = Guest::start();
-    guest.data.shell("mkdir w; cd w; seq 1 4000 | xargs touch; mkdir $(seq -f 'd%g' 1 100)");
+    guest.data.shell("mkdir w; cd w; seq 1 40000 | xargs touch; mkdir $(seq -f 'd%g' 1 100)");
     let op = guest.control.open(&remove("w", true));
     let mut pings = 0;
     while guest.control.ping().operations > 0 {

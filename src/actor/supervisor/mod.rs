@@ -117,7 +117,11 @@ impl Supervisor {
             }
             Command::Condemn(id, reason) => {
                 if let Some(tether) = pool.member_mut(id).and_then(|member| member.tether.as_ref()) {
-                    tether.condemn();
+                    if reason.is_failure() {
+                        tether.condemn();
+                    } else {
+                        tether.expire();
+                    }
                 }
                 for ticket in pool.shared.handoff.withdraw_condemned() {
                     events.push_back(Event::Withdrawn { id: pool.take_back(ticket), reason });

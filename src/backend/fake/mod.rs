@@ -7,6 +7,7 @@
 mod program;
 mod runtime;
 mod script;
+mod term;
 mod wire;
 
 use std::collections::BTreeMap;

@@ -1,8 +1,9 @@
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use super::super::{BackendError, BoxFuture, Instance, Residue};
 use super::Fake;
@@ -14,7 +15,9 @@ use crate::model::RuntimeId;
 pub(super) struct FakeRuntime {
     pub(super) id: RuntimeId,
     fake: Fake,
-    end: watch::Sender<Option<&'static str>>,
+    end: OnceLock<&'static str>,
+    /// Not a `watch`: that one wakes in random order, and one seed must be one run.
+    ended: Notify,
     fence: AtomicU64,
     files: Mutex<BTreeMap<Vec<u8>, Vec<u8>>>,
 }
@@ -24,7 +27,8 @@ impl FakeRuntime {
         Self {
             id,
             fake,
-            end: watch::Sender::new(None),
+            end: OnceLock::new(),
+            ended: Notify::new(),
             fence: AtomicU64::new(0),
             files: Mutex::new(BTreeMap::new()),
         }
@@ -36,19 +40,25 @@ impl FakeRuntime {
 
     /// Ends it; answers whether it had not ended before.
     pub(super) fn end(&self, cause: &'static str) -> bool {
-        self.end.send_if_modified(|end| end.replace(cause).is_none())
+        let first = self.end.set(cause).is_ok();
+        self.ended.notify_waiters();
+        first
     }
 
     pub(super) fn is_alive(&self) -> bool {
-        self.end.borrow().is_none()
+        self.end.get().is_none()
     }
 
     /// Ready once it has ended, with the cause.
     pub(super) async fn ended(&self) -> String {
-        let mut end = self.end.subscribe();
-        match end.wait_for(Option::is_some).await {
-            Ok(cause) => cause.unwrap_or("ended").to_owned(),
-            Err(_) => "ended".to_owned(),
+        loop {
+            let mut notified = pin!(self.ended.notified());
+            // From here on no end goes unnoticed.
+            notified.as_mut().enable();
+            if let Some(cause) = self.end.get() {
+                return (*cause).to_owned();
+            }
+            notified.await;
         }
     }
 

@@ -7,11 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 
-use tokio::sync::watch;
-
 use super::program::{self, Program};
 use super::runtime::FakeRuntime;
 use super::script::{Act, Point, scripted_panic};
+use super::term::Term;
 use crate::guest::{Call, Wire, WireError};
 use crate::model::Epoch;
 use crate::protocol::{Reply, Request};
@@ -19,8 +18,7 @@ use crate::protocol::{Reply, Request};
 /// A wire without a stream: each call is answered by a future of its own.
 pub(super) struct FakeWire {
     runtime: Weak<FakeRuntime>,
-    /// The epoch of the lease that has begun and not ended.
-    lease: watch::Sender<Option<u64>>,
+    term: Arc<Term>,
     tainted: Arc<AtomicBool>,
 }
 
@@ -28,7 +26,7 @@ impl FakeWire {
     pub(super) fn new(runtime: &Arc<FakeRuntime>) -> Self {
         Self {
             runtime: Arc::downgrade(runtime),
-            lease: watch::Sender::new(None),
+            term: Arc::default(),
             tainted: Arc::new(AtomicBool::new(false)),
         }
     }
@@ -36,7 +34,7 @@ impl FakeWire {
 
 impl fmt::Debug for FakeWire {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FakeWire").field("lease", &self.lease).finish_non_exhaustive()
+        f.debug_struct("FakeWire").field("term", &self.term).finish_non_exhaustive()
     }
 }
 
@@ -47,7 +45,7 @@ fn lost() -> WireError {
 impl Wire for FakeWire {
     fn call(&self, request: Request) -> Result<Box<dyn Call>, WireError> {
         let epoch = request.epoch();
-        if epoch.is_some() && epoch != *self.lease.borrow() {
+        if self.term.is_over(epoch) {
             return Err(WireError::Ended);
         }
         let runtime = self.runtime.upgrade().filter(|runtime| runtime.is_alive()).ok_or_else(lost)?;
@@ -56,7 +54,7 @@ impl Wire for FakeWire {
         let mut call = FakeCall {
             runtime,
             epoch,
-            lease: self.lease.subscribe(),
+            term: Arc::clone(&self.term),
             request: Some(request),
             input: Vec::new(),
             answer: None,
@@ -71,11 +69,11 @@ impl Wire for FakeWire {
     }
 
     fn begin(&self, epoch: Epoch) {
-        self.lease.send_replace(Some(epoch.0));
+        self.term.begin(epoch.0);
     }
 
     fn end(&self) {
-        self.lease.send_replace(None);
+        self.term.end();
     }
 
     fn taint(&self) {
@@ -93,7 +91,7 @@ type Answer = Pin<Box<dyn Future<Output = Result<VecDeque<Reply>, WireError>> + 
 struct FakeCall {
     runtime: Arc<FakeRuntime>,
     epoch: Option<u64>,
-    lease: watch::Receiver<Option<u64>>,
+    term: Arc<Term>,
     /// Until the input is complete.
     request: Option<Request>,
     input: Vec<u8>,
@@ -112,26 +110,19 @@ impl fmt::Debug for FakeCall {
 
 impl FakeCall {
     fn is_over(&self) -> bool {
-        self.epoch.is_some() && self.epoch != *self.lease.borrow()
+        self.term.is_over(self.epoch)
     }
 
     fn begin(&mut self) {
         let Some(request) = self.request.take() else { return };
         let input = std::mem::take(&mut self.input);
         let runtime = Arc::clone(&self.runtime);
-        let (epoch, mut lease) = (self.epoch, self.lease.clone());
+        let (epoch, term) = (self.epoch, Arc::clone(&self.term));
         self.answer_with(Box::pin(async move {
             let alive = Arc::clone(&runtime);
-            let over = async {
-                match epoch {
-                    // An error means that the wire is gone, and every lease with it.
-                    Some(_) => drop(lease.wait_for(|now| *now != epoch).await),
-                    None => std::future::pending().await,
-                }
-            };
             tokio::select! {
                 biased;
-                () = over => Err(WireError::Ended),
+                () = term.over(epoch) => Err(WireError::Ended),
                 _ = alive.ended() => Err(lost()),
                 replies = answer(runtime, request, input) => Ok(replies),
             }

@@ -32,13 +32,27 @@ pub(super) async fn measure(
     Ok(took)
 }
 
-/// Copies a file in, reads it back and has its lines and bytes counted.
+/// Two operations, each in a lease of its own, as two users would have them.
 async fn work(pool: &Pool, file: &File, census: &mut Census) -> anyhow::Result<()> {
+    read(pool, file, census).await?;
+    count(pool, file, census).await
+}
+
+/// Copies a file in and reads it back.
+async fn read(pool: &Pool, file: &File, census: &mut Census) -> anyhow::Result<()> {
     let lease = pool.acquire().await?;
     census.add(lease.handle());
     lease.write(&file.name, &file.content).await?;
     let back = lease.read(&file.name).await?;
     ensure!(back == file.content, "was read back as something else");
+    Ok(())
+}
+
+/// Copies a file in and has its lines and bytes counted.
+async fn count(pool: &Pool, file: &File, census: &mut Census) -> anyhow::Result<()> {
+    let lease = pool.acquire().await?;
+    census.add(lease.handle());
+    lease.write(&file.name, &file.content).await?;
     let wc = Exec::new("wc").args(["-l", "-c", "--"]).arg(&file.name).timeout(COUNTING);
     let counted = lease.exec(wc).await?;
     ensure!(counted.success(), "wc failed: {}", String::from_utf8_lossy(&counted.stderr));

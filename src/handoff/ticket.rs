@@ -165,8 +165,9 @@ impl<R> Tether<R> {
     /// Has the runtime leased no more: its ticket goes to `on_return` at the latest when somebody would take
     /// it. A lease under way is not disturbed.
     pub fn condemn(&self) {
-        self.0.spoilt.store(true, Ordering::Release);
+        // In this order: a ticket that is found spoilt goes to the owner, who asks whether it is condemned.
         self.0.condemned.store(true, Ordering::Release);
+        self.0.spoilt.store(true, Ordering::Release);
     }
 
     /// As [`condemn`](Self::condemn), but a waiter it has been handed to may still lease it: nothing is wrong with

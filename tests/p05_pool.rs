@@ -200,3 +200,19 @@ fn a_pool_that_cannot_launch_keeps_deadlines_and_says_why() {
         ostler.shutdown().await.expect("ends");
     });
 }
+
+/// A task that has used up its share of the thread yields inside an acquire; that is not a full pool.
+#[test]
+fn a_tight_loop_that_would_not_wait_is_never_refused_while_one_is_ready() {
+    simulate(async {
+        let spec =
+            PoolSpec { reset: ostler::model::ResetPolicy::None, when_exhausted: Exhausted::Fail, ..one() };
+        let (ostler, pool) = start(spec, Fake::new(&FakeSpec::default()), 1).await;
+        pool.ready(secs(1)).await.expect("fills");
+        for turn in 0..10_000 {
+            drop(pool.acquire().await.unwrap_or_else(|error| panic!("turn {turn}: {error}")));
+        }
+        assert_eq!(pool.status().cold, 0, "none of them waited");
+        ostler.shutdown().await.expect("ends");
+    });
+}

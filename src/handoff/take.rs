@@ -34,6 +34,12 @@ impl<'a, R> Take<'a, R> {
     pub(super) const fn new(exchange: &'a Exchange<R>) -> Self {
         Self { exchange, place: None }
     }
+
+    /// Whether it has a place among the waiters. Pending without one, it only lets its neighbours run.
+    #[must_use]
+    pub const fn is_queued(&self) -> bool {
+        self.place.is_some()
+    }
 }
 
 impl<R> Future for Take<'_, R> {

@@ -62,9 +62,14 @@ impl Pool {
         let mut deadline = None;
         loop {
             let mut take = pin!(self.shared.handoff.take());
-            let taken = match std::future::poll_fn(|cx| Poll::Ready(take.as_mut().poll(cx))).await {
-                Poll::Ready(taken) => taken.map_err(|error| self.refused(error))?,
-                Poll::Pending => self.wait(take, &request, &mut deadline).await?,
+            let at_once = std::future::poll_fn(|cx| match take.as_mut().poll(cx) {
+                Poll::Ready(taken) => Poll::Ready(Some(taken)),
+                Poll::Pending if take.is_queued() => Poll::Ready(None),
+                Poll::Pending => Poll::Pending,
+            });
+            let taken = match at_once.await {
+                Some(taken) => taken.map_err(|error| self.refused(error))?,
+                None => self.wait(take, &request, &mut deadline).await?,
             };
             if !self.shared.knobs.needs_test(taken.idle()) || self.answers(&taken).await {
                 self.shared.board.leases.count(taken.runtime());

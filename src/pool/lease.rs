@@ -25,7 +25,7 @@ pub struct Lease {
     taken: Taken<Resource>,
     epoch: Epoch,
     /// Begun with the first operation: a lease without one costs nothing on the wire.
-    session: OnceLock<Session>,
+    session: OnceLock<Box<Session>>,
 }
 
 impl Lease {
@@ -253,7 +253,7 @@ impl Lease {
         self.session.get_or_init(|| {
             let Resource { wire, shared, .. } = self.taken.resource();
             wire.begin(self.epoch);
-            Session::new(Arc::clone(wire), self.epoch, Arc::clone(&shared.settings().defaults))
+            Box::new(Session::new(Arc::clone(wire), self.epoch, Arc::clone(&shared.settings().defaults)))
         })
     }
 

@@ -33,6 +33,7 @@ use report::{End, Report, Start, millis};
 use settings::{POOL, Settings};
 use stage::Stage;
 use watch::Watch;
+use workload::Per;
 
 /// How long anything may take that takes milliseconds on an idle machine. After it the demo has failed.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -92,16 +93,18 @@ async fn play(
     // Shows that it works at all, and fills the caches before anything is measured.
     stage.begin("first start", 1);
     let first = &sample.files()[..1];
-    workload::measure(&settings.config, first, stage, census).await.context("first start")?;
+    workload::measure(&settings.config, Per::File, first, stage, census).await.context("first start")?;
 
     for size in SIZES {
         let files = &sample.files()[..size];
-        stage.begin(&format!("{size} files, a fresh runtime each"), size);
-        let fresh =
-            workload::measure(&settings.fresh()?, files, stage, census).await.context("fresh runtimes")?;
+        stage.begin(&format!("{size} files, a fresh runtime per operation"), size);
+        let fresh = workload::measure(&settings.fresh()?, Per::Operation, files, stage, census)
+            .await
+            .context("fresh runtimes")?;
         stage.begin(&format!("{size} files, from the pool"), size);
-        let pooled =
-            workload::measure(&settings.config, files, stage, census).await.context("from the pool")?;
+        let pooled = workload::measure(&settings.config, Per::File, files, stage, census)
+            .await
+            .context("from the pool")?;
         report.add_row(size, fresh, pooled);
     }
     stage.show(report.table());

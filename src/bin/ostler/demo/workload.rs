@@ -1,7 +1,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use ostler::{Config, Exec, Ostler, Pool};
+use ostler::{Config, Exec, Lease, Ostler, Pool};
 
 use super::census::Census;
 use super::files::File;
@@ -11,10 +11,10 @@ use super::stage::Stage;
 /// Longest a count may take.
 const COUNTING: Duration = Duration::from_secs(10);
 
-/// Starts the pool and takes each file through a lease of its own, one after the other; answers how long that
-/// took, the start included. The end is not.
+/// Starts the pool and takes each file through it, one after the other; answers how long that took, the start included. The end is not.
 pub(super) async fn measure(
     config: &Config,
+    per: Per,
     files: &[File],
     stage: &Stage,
     census: &mut Census,
@@ -23,7 +23,7 @@ pub(super) async fn measure(
     let ostler = Ostler::start(config.clone()).await?;
     let pool = ostler.pool(POOL)?;
     for file in files {
-        work(&pool, file, census).await.with_context(|| file.name.display().to_string())?;
+        work(&pool, per, file, census).await.with_context(|| file.name.display().to_string())?;
         stage.advance();
     }
     let took = started.elapsed();
@@ -32,27 +32,24 @@ pub(super) async fn measure(
     Ok(took)
 }
 
-/// Two operations, each in a lease of its own, as two users would have them.
-async fn work(pool: &Pool, file: &File, census: &mut Census) -> anyhow::Result<()> {
-    read(pool, file, census).await?;
-    count(pool, file, census).await
+/// How far one lease, and so one runtime, goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Per {
+    /// As with nothing to keep a runtime in: a new one each time.
+    Operation,
+    /// As a pool is used.
+    File,
 }
 
-/// Copies a file in and reads it back.
-async fn read(pool: &Pool, file: &File, census: &mut Census) -> anyhow::Result<()> {
-    let lease = pool.acquire().await?;
-    census.add(lease.handle());
-    lease.write(&file.name, &file.content).await?;
+/// Two operations on a file: it is read back, and its lines and bytes are counted.
+async fn work(pool: &Pool, per: Per, file: &File, census: &mut Census) -> anyhow::Result<()> {
+    let mut lease = lease_with(pool, file, census).await?;
     let back = lease.read(&file.name).await?;
     ensure!(back == file.content, "was read back as something else");
-    Ok(())
-}
-
-/// Copies a file in and has its lines and bytes counted.
-async fn count(pool: &Pool, file: &File, census: &mut Census) -> anyhow::Result<()> {
-    let lease = pool.acquire().await?;
-    census.add(lease.handle());
-    lease.write(&file.name, &file.content).await?;
+    if per == Per::Operation {
+        drop(lease);
+        lease = lease_with(pool, file, census).await?;
+    }
     let wc = Exec::new("wc").args(["-l", "-c", "--"]).arg(&file.name).timeout(COUNTING);
     let counted = lease.exec(wc).await?;
     ensure!(counted.success(), "wc failed: {}", String::from_utf8_lossy(&counted.stderr));
@@ -65,6 +62,14 @@ async fn count(pool: &Pool, file: &File, census: &mut Census) -> anyhow::Result<
         "wc counted {lines:?} lines and {bytes:?} bytes, it has {expected:?}"
     );
     Ok(())
+}
+
+/// A lease with the file copied in.
+async fn lease_with(pool: &Pool, file: &File, census: &mut Census) -> anyhow::Result<Lease> {
+    let lease = pool.acquire().await?;
+    census.add(lease.handle());
+    lease.write(&file.name, &file.content).await?;
+    Ok(lease)
 }
 
 fn number(word: &[u8]) -> Option<usize> {

@@ -1,0 +1,66 @@
+//! P12, through the whole pool on real sandboxes: a timeout kills the command's whole tree, keeps the output so
+//! far and comes back at once; a stdout that somebody holds open hangs nothing (E2B, SWE-ReX, inspect_ai).
+
+use std::time::{Duration, Instant};
+
+use ostler::{Config, Exec, Lease, Ostler, PoolSpec};
+
+/// Far more than the 100 ms that are promised, for machines that are busy with something else.
+const SOON: Duration = Duration::from_secs(5);
+
+async fn start() -> (Ostler, tempfile::TempDir) {
+    let state = tempfile::tempdir().expect("a directory");
+    let spec = PoolSpec { min: 1, max: 1, ..PoolSpec::default() };
+    let config = Config::builder().instance("test").state_dir(state.path()).pool("real", spec).build();
+    (Ostler::start(config.expect("good")).await.expect("starts"), state)
+}
+
+/// Processes in the runtime besides the guest and the one that counts.
+async fn others(lease: &Lease) -> usize {
+    let count = Exec::shell(
+        "n=0; for p in /proc/[0-9]*; do [ $p = /proc/1 ] || [ $p = /proc/$$ ] || n=$((n+1)); done; echo $n",
+    );
+    let output = lease.exec(count).await.expect("counts");
+    String::from_utf8_lossy(&output.stdout).trim().parse().expect("a number")
+}
+
+#[tokio::test]
+async fn the_whole_tree_is_killed_and_the_output_kept() {
+    let (ostler, _state) = start().await;
+    let lease = ostler.pool("real").expect("the pool").acquire().await.expect("a lease");
+    for tree in [
+        "sleep 300",
+        "setsid sleep 300 & wait",
+        "(setsid sh -c 'sleep 300 & sleep 300' &); sleep 300",
+        "sleep 300 & kill -STOP $!; kill -STOP $$",
+        "trap '' TERM INT HUP; while :; do sleep 1; done",
+    ] {
+        let begun = Instant::now();
+        let timeout = Duration::from_millis(300);
+        let exec = Exec::shell(format!("echo before; {tree}")).timeout(timeout);
+        let output = lease.exec(exec).await.expect("a result");
+        assert!(output.timed_out && !output.success(), "{tree}: {output:?}");
+        assert_eq!(output.stdout, b"before\n", "{tree}");
+        assert!(begun.elapsed() < timeout + SOON, "{tree}: back after {:?}", begun.elapsed());
+        let begun = Instant::now();
+        while others(&lease).await > 0 {
+            assert!(begun.elapsed() < SOON, "{tree}: something survived");
+        }
+    }
+    drop(lease);
+    ostler.shutdown().await.expect("ends");
+}
+
+#[tokio::test]
+async fn a_held_stdout_hangs_nothing() {
+    let (ostler, _state) = start().await;
+    let lease = ostler.pool("real").expect("the pool").acquire().await.expect("a lease");
+    let begun = Instant::now();
+    let output = lease.exec(Exec::shell("sleep 300 & echo done")).await.expect("a result");
+    assert!(output.success());
+    assert_eq!(output.stdout, b"done\n");
+    assert!(begun.elapsed() < SOON, "back after {:?}", begun.elapsed());
+    assert_eq!(others(&lease).await, 1, "what runs in the background goes on until the lease ends");
+    drop(lease);
+    ostler.shutdown().await.expect("ends");
+}

@@ -93,7 +93,7 @@ fn a_step_that_fails_fails_the_demo() {
 fn interrupted_it_leaves_nothing() {
     let place = files();
     let mut running = Running::start(demo(&place, &[]));
-    running.err("… 50 files, a fresh runtime each");
+    running.err("… 50 files, a fresh runtime per operation");
     running.signal(Signal::INT);
     let done = running.end().expect(130);
     no_orphans();

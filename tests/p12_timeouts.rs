@@ -1,5 +1,5 @@
 //! P12, through the whole pool on real sandboxes: a timeout kills the command's whole tree, keeps the output so
-//! far and comes back at once; a stdout that somebody holds open hangs nothing (E2B, SWE-ReX, inspect_ai).
+//! far and comes back at once; a stdout that somebody holds open hangs nothing (E2B, SWE-ReX, `inspect_ai`).
 
 use std::time::{Duration, Instant};
 

@@ -33,7 +33,9 @@ impl Decider {
             return;
         }
         let room = self.spec.overflow.saturating_sub(self.ledger.total(SlotKind::Overflow));
-        for _ in 0..self.overflow_wanted.min(room) {
+        // What is on its way to the pool serves waiters too.
+        let unserved = stock.waiters.saturating_sub(self.under_way());
+        for _ in 0..self.overflow_wanted.min(unserved).min(room) {
             if self.launch(now, SlotKind::Overflow, commands) == Launching::Held {
                 break;
             }

@@ -19,6 +19,8 @@ pub(crate) struct Board {
     trouble: watch::Sender<Option<Arc<str>>>,
     pub(crate) leases: Spread,
     pub(crate) cold: Spread,
+    /// Of the cold ones, those that a launch ended; seldom raised.
+    pub(crate) cold_launch: AtomicU64,
     pub(crate) timeouts: AtomicU64,
     pub(crate) overloaded: AtomicU64,
     pub(crate) exhausted: AtomicU64,
@@ -39,6 +41,7 @@ impl Default for Board {
             trouble: watch::Sender::new(None),
             leases: Spread::default(),
             cold: Spread::default(),
+            cold_launch: AtomicU64::new(0),
             timeouts: AtomicU64::new(0),
             overloaded: AtomicU64::new(0),
             exhausted: AtomicU64::new(0),

@@ -34,9 +34,12 @@ fn write_all(out: &mut String, pools: &[Status]) -> fmt::Result {
             writeln!(out, "ostler_leases_total{{pool=\"{}\",outcome=\"{outcome}\"}} {count}", pool.pool)?;
         }
     }
-    family(out, "ostler_acquire_cold_total", "counter", "Leases that had to wait.")?;
+    family(out, "ostler_acquire_cold_total", "counter", "Leases that had to wait, by what for.")?;
     for pool in pools {
-        writeln!(out, "ostler_acquire_cold_total{{pool=\"{}\"}} {}", pool.pool, pool.cold)?;
+        let release = pool.cold.saturating_sub(pool.cold_launch);
+        for (why, count) in [("launch", pool.cold_launch), ("release", release)] {
+            writeln!(out, "ostler_acquire_cold_total{{pool=\"{}\",why=\"{why}\"}} {count}", pool.pool)?;
+        }
     }
     family(out, "ostler_retired_total", "counter", "Runtimes retired by reason.")?;
     for pool in pools {

@@ -31,8 +31,10 @@ pub struct Status {
     pub launched: u64,
     /// Leases so far.
     pub leases: u64,
-    /// Leases that had to wait.
+    /// Leases that had to wait, for whatever reason.
     pub cold: u64,
+    /// Of those, the ones that waited for a launch; the others waited for somebody's release.
+    pub cold_launch: u64,
     /// Acquires that ran out of time.
     pub timeouts: u64,
     /// Acquires refused because the queue was full.
@@ -76,6 +78,7 @@ impl Status {
             launched: board.launched(),
             leases: board.leases.total(),
             cold: board.cold.total(),
+            cold_launch: board.cold_launch.load(Relaxed),
             timeouts: board.timeouts.load(Relaxed),
             overloaded: board.overloaded.load(Relaxed),
             exhausted: board.exhausted.load(Relaxed),
@@ -108,8 +111,14 @@ impl fmt::Display for Status {
         writeln!(f)?;
         writeln!(
             f,
-            "  so far   launched {}, leases {} ({} waited), timeouts {}, overloaded {}, exhausted {}",
-            self.launched, self.leases, self.cold, self.timeouts, self.overloaded, self.exhausted
+            "  so far   launched {}, leases {} ({} waited, {} of them for a launch), timeouts {}, overloaded {}, exhausted {}",
+            self.launched,
+            self.leases,
+            self.cold,
+            self.cold_launch,
+            self.timeouts,
+            self.overloaded,
+            self.exhausted
         )?;
         write!(f, "  retired ")?;
         if self.retired.is_empty() {

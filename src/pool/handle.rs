@@ -182,6 +182,9 @@ impl Pool {
         match taken {
             Some(Ok(taken)) => {
                 self.shared.board.cold.count(taken.runtime());
+                if taken.uses() == 0 {
+                    count(&self.shared.board.cold_launch);
+                }
                 self.record_wait(started, taken.uses());
                 Ok(taken)
             }

@@ -11,6 +11,7 @@ mod term;
 mod wire;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -22,12 +23,17 @@ pub use script::{Act, Point, Script, Seeded};
 use wire::FakeWire;
 
 /// Makes runtimes that exist only in memory. Cheap to clone; clones share everything.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Fake {
     shared: Arc<Shared>,
 }
 
-#[derive(Debug)]
+impl fmt::Debug for Fake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fake").field("census", &self.census()).finish_non_exhaustive()
+    }
+}
+
 struct Shared {
     script: Box<dyn Script>,
     launched: AtomicU64,

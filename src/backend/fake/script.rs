@@ -1,4 +1,3 @@
-use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -67,7 +66,7 @@ pub(super) fn scripted_panic(step: &str) -> ! {
 }
 
 /// Says what happens at each point. Called from any thread, never for long.
-pub trait Script: Send + Sync + fmt::Debug {
+pub trait Script: Send + Sync {
     /// What happens at this call.
     fn next(&self, point: Point) -> Act;
 }
@@ -110,7 +109,7 @@ impl Script for Seeded {
     }
 }
 
-impl<F: Fn(Point) -> Act + Send + Sync + fmt::Debug> Script for F {
+impl<F: Fn(Point) -> Act + Send + Sync> Script for F {
     fn next(&self, point: Point) -> Act {
         self(point)
     }

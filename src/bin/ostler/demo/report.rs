@@ -143,7 +143,7 @@ impl Report {
         for column in table.column_iter_mut() {
             column.set_cell_alignment(CellAlignment::Right);
         }
-        let about = "workload   copy in, read back, wc: each file in a lease of its own, start included";
+        let about = "workload   copy in, read back, wc: a fresh runtime for each operation, or a lease for each file, pool start included";
         let lines = table.lines().map(|line| format!("\n{INDENT}{}", line.trim_end()));
         lines.fold(about.to_owned(), |text, line| text + &line)
     }

@@ -8,14 +8,16 @@
 pub mod fake;
 pub mod process;
 
+use std::collections::BTreeMap;
 use std::error::Error as StdError;
 use std::fmt;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::guest::Wire;
-use crate::model::{PoolName, RuntimeId};
+use crate::model::{Health, PoolName, Port, RuntimeId};
 
 /// A future that owns what it works on.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send + 'static>>;
@@ -80,6 +82,17 @@ impl fmt::Debug for Launched {
 pub trait Instance: Send + fmt::Debug {
     /// How people and other tools know it: `pid 4711`, a container's id.
     fn handle(&self) -> String;
+
+    /// Where ports of the runtime are reached from this host; the same for all its life. By default it has none
+    /// of its own.
+    fn endpoints(&self) -> BTreeMap<Port, SocketAddr> {
+        BTreeMap::new()
+    }
+
+    /// What the runtime's own health check says, where what it is made from has one; asked by the probe `image`.
+    fn health(&self) -> BoxFuture<Result<Health, BackendError>> {
+        Box::pin(async { Ok(Health::Unknown) })
+    }
 
     /// After a reset the guest called done: looks from outside whether anything of the last lease is left.
     fn verify(&self) -> BoxFuture<Result<(), Residue>>;

@@ -65,6 +65,8 @@ pub(super) const BACKEND: Key<PoolSpec> = Key {
 pub(super) const fn backend_name(backend: &BackendSpec) -> &'static str {
     match backend {
         BackendSpec::Process(_) => "process",
+        BackendSpec::Docker(_) => "docker",
+        BackendSpec::Podman(_) => "podman",
         BackendSpec::Fake(_) => "fake",
         BackendSpec::Custom => "custom",
     }

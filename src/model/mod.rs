@@ -1,11 +1,19 @@
 //! The nouns everything else is written in. No behaviour beyond naming, printing and comparing.
 
+mod container;
+mod health;
 mod id;
 mod limits;
 mod pool;
 mod reason;
 mod state;
 
+pub use container::{
+    Capability, ContainerLogs, ContainerMode, ContainerNetwork, ContainerSpec, EngineHost, ExtraHost, Gpus,
+    HostPorts, OWN_LABELS, Port, PortMap, Protocol, PullPolicy, SECRETS_DIRECTORY, Seccomp, SecretSource,
+    SecretValue, TlsSpec, Transport, Ulimit, Volume, VolumeAccess, VolumeSource,
+};
+pub use health::Health;
 pub use id::{Epoch, PoolName, RuntimeId};
 pub use limits::Limits;
 pub use pool::{

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::Limits;
+use super::{ContainerSpec, Limits};
 
 /// Everything one pool is made from. The fields are the config file's keys, with its defaults and bounds;
 /// `config/demo.toml` documents each.
@@ -183,6 +183,10 @@ impl Default for RestartSpec {
 pub enum BackendSpec {
     /// Sandboxed process trees on this host.
     Process(ProcessSpec),
+    /// Containers of a Docker engine, or of one that speaks as it does.
+    Docker(ContainerSpec),
+    /// Containers of a Podman engine.
+    Podman(ContainerSpec),
     /// Nothing real: scripted and seeded, for tests.
     Fake(FakeSpec),
     /// The application's own, handed to the builder under the pool's name.

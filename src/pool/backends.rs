@@ -22,6 +22,9 @@ pub(super) fn build(
             let owner = Owner { instance: config.instance.clone(), state_dir: config.state_dir.clone() };
             Ok(Process::new(process, &spec.limits, owner, log.clone()))
         }
+        BackendSpec::Docker(_) | BackendSpec::Podman(_) => {
+            Err(BackendError::lasting("this ostler was built without the feature `docker`"))
+        }
         BackendSpec::Fake(fake) => Ok(Arc::new(Fake::new(fake))),
         BackendSpec::Custom => {
             Err(BackendError::lasting("backend = \"custom\" needs one handed to Builder::backend"))

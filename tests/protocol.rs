@@ -91,9 +91,11 @@ fn done() -> impl Strategy<Value = Done> {
     prop_oneof![
         Just(Done::Unit),
         (any::<u32>(), any::<u32>()).prop_map(|(version, pid)| Done::Welcome(Welcome { version, pid })),
-        (any::<u64>(), any::<u32>(), any::<u32>()).prop_map(|(uptime_ms, processes, operations)| {
-            Done::Vitals(Vitals { uptime_ms, processes, operations })
-        }),
+        (any::<u64>(), any::<u32>(), any::<u32>(), option::of(any::<u64>())).prop_map(
+            |(uptime_ms, processes, operations, service_ms)| {
+                Done::Vitals(Vitals { uptime_ms, processes, operations, service_ms })
+            }
+        ),
         exited,
         any::<u64>().prop_map(|size| Done::Read { size }),
         stat().prop_map(Done::Stat),

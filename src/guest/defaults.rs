@@ -12,7 +12,8 @@ pub struct Defaults {
     pub timeout: Duration,
     /// Bytes kept of each of a command's output streams. Default 1 MiB.
     pub output_limit: u64,
-    /// Environment of every command. Default `PATH` and `LANG`; the guest adds `HOME`, its workspace.
+    /// Environment of every command. Default `PATH` and `LANG`; the guest adds `HOME`, its workspace. In a
+    /// container it goes over the image's own: start from [`of_image`](Self::of_image) there.
     pub env: BTreeMap<OsString, OsString>,
     /// Bytes that a read, or a listing, may bring into memory. Default 64 MiB.
     pub read_limit: u64,
@@ -32,6 +33,14 @@ impl Default for Defaults {
             read_limit: 64 << 20,
             home: None,
         }
+    }
+}
+
+impl Defaults {
+    /// The same without an environment, for runtimes that bring their own: an image's.
+    #[must_use]
+    pub fn of_image() -> Self {
+        Self { env: BTreeMap::new(), ..Self::default() }
     }
 }
 

@@ -3,10 +3,15 @@
 //! [`Wire`] is one way into a guest and [`Call`] one operation on it; [`Link`] is the real wire, over a unix
 //! socket. On top of them stand a lease's typed operations, [`Session`]: commands ([`Exec`], [`ExecStream`]),
 //! files, and directories as tar streams.
+//!
+//! A guest that a backend started itself has two streams from birth: [`connect`]. The guest of a container comes
+//! in through a [`Doorway`], and is told what it is to be: [`connect_container`].
 
 mod archive;
 mod clock;
+mod container;
 mod defaults;
+mod doorway;
 mod embed;
 mod exec;
 mod files;
@@ -24,7 +29,9 @@ mod wire;
 
 pub use crate::protocol::{FileKind, Refusal, RefusalKind, Vitals};
 pub use archive::CopyOut;
+pub use container::{Contained, SetupError, connect_container};
 pub use defaults::Defaults;
+pub use doorway::{Doorway, Visitor};
 pub use embed::program;
 pub use exec::Exec;
 pub use link::{Link, connect};

@@ -135,6 +135,11 @@ impl<'a> Decoder<'a> {
         self.bytes().map(<[u8]>::to_vec)
     }
 
+    /// Text that is only ever shown: what is not UTF-8 is replaced.
+    pub fn text(&mut self) -> Result<String, Malformed> {
+        self.bytes().map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+    }
+
     /// A count, then as many items as `each` reads. The count is checked against the bytes that are left, so
     /// a forged one reserves nothing.
     pub fn list<T>(

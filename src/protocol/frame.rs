@@ -55,6 +55,10 @@ kinds! {
     Shutdown = 0x0c,
     /// To the keeper, before there is a guest: how to isolate it.
     Setup = 0x0d,
+    /// To the guest in a container, before it serves: its surroundings.
+    ContainerSetup = 0x0e,
+    /// Before that: a file to write.
+    Secret = 0x0f,
 
     /// Bytes for the operation's input.
     Input = 0x40,
@@ -75,6 +79,8 @@ kinds! {
     Failed = 0x82,
     /// From the keeper, before the guest speaks: what there is, or why there is nothing.
     SetupReport = 0x83,
+    /// From the guest in a container, before it serves: what there is, or why it does not.
+    ContainerReport = 0x84,
 }
 
 /// One frame, its payload borrowed from the buffer it arrived in.

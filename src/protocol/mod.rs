@@ -16,24 +16,37 @@
 //! Both ends treat the other as hostile: a frame that is too long, unknown, or does not parse ends the
 //! stream with an error and never a panic.
 
+mod byte_enum;
 mod codec;
+mod container;
+mod done;
+mod file;
 mod frame;
-mod message;
+mod input;
+mod refusal;
+mod reply;
+mod request;
 mod setup;
 
 pub use codec::{Decoder, Encoder, Malformed};
-pub use frame::{Frame, FrameBuffer, HEADER, Kind, MAX_PAYLOAD, encode_frame};
-pub use message::{
-    Done, Entry, ExecRequest, Exited, FileKind, Hello, Input, List, Path, Read, Refusal, RefusalKind, Remove,
-    Reply, Request, Reset, Stat, Stream, Vitals, Welcome, Write,
+pub use container::{
+    ContainerLimits, ContainerReport, ContainerSetup, LINK_CONTROL, LINK_DATA, SECRETS, SECRETS_MAX, Secret,
+    Service, SetupFrames, Variable,
 };
+pub use done::{Done, Exited, Vitals, Welcome};
+pub use file::{Entry, FileKind, Stat};
+pub use frame::{Frame, FrameBuffer, HEADER, Kind, MAX_PAYLOAD, encode_frame};
+pub use input::Input;
+pub use refusal::{Refusal, RefusalKind};
+pub use reply::{Reply, Stream};
+pub use request::{ExecRequest, Hello, List, Path, Read, Remove, Request, Reset, Write};
 pub use setup::{
     CgroupPlan, EXIT_NO_GUEST, EXIT_OUT_OF_MEMORY, EXIT_SIGNAL, Isolation, Missing, Mount, Network, Setup,
     SetupReport, WORKSPACE, WRITABLE,
 };
 
 /// The version both ends must share. Raised by any change to the frames or messages.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Bytes of `Data` or `Input` one operation may have outstanding in one direction.
 pub const WINDOW: u32 = 1 << 20;

@@ -1,5 +1,6 @@
 //! What the process backend tells the keeper before there is a guest, and what the keeper answers.
 
+use super::byte_enum::byte_enum;
 use super::codec::{Decoder, Encoder, Malformed};
 use super::frame::{Frame, Kind, encode_frame};
 
@@ -118,55 +119,17 @@ pub const EXIT_NO_GUEST: u8 = 126;
 /// Added to a signal's number for the keeper's exit status when one ended the guest.
 pub const EXIT_SIGNAL: u8 = 128;
 
-impl Isolation {
-    fn to_byte(self) -> u8 {
-        match self {
-            Self::Auto => 0,
-            Self::Strict => 1,
-            Self::Basic => 2,
-        }
-    }
-
-    fn from_byte(byte: u8) -> Result<Self, Malformed> {
-        match byte {
-            0 => Ok(Self::Auto),
-            1 => Ok(Self::Strict),
-            2 => Ok(Self::Basic),
-            _ => Err(Malformed("unknown isolation")),
-        }
-    }
-}
-
-impl Network {
-    fn to_byte(self) -> u8 {
-        match self {
-            Self::None => 0,
-            Self::Host => 1,
-        }
-    }
-
-    fn from_byte(byte: u8) -> Result<Self, Malformed> {
-        match byte {
-            0 => Ok(Self::None),
-            1 => Ok(Self::Host),
-            _ => Err(Malformed("unknown network")),
-        }
-    }
-}
+byte_enum!(Isolation { Auto = 0, Strict = 1, Basic = 2 });
+byte_enum!(Network { None = 0, Host = 1 });
 
 impl Missing {
-    fn encode(e: &mut Encoder<'_>, missing: &Self) {
+    pub(super) fn encode(e: &mut Encoder<'_>, missing: &Self) {
         e.bytes(missing.part.as_bytes()).bytes(missing.why.as_bytes());
     }
 
-    fn decode(d: &mut Decoder<'_>) -> Result<Self, Malformed> {
-        Ok(Self { part: text(d)?, why: text(d)? })
+    pub(super) fn decode(d: &mut Decoder<'_>) -> Result<Self, Malformed> {
+        Ok(Self { part: d.text()?, why: d.text()? })
     }
-}
-
-/// Text from the other end; what is not UTF-8 is replaced, because it is only ever shown.
-fn text(d: &mut Decoder<'_>) -> Result<String, Malformed> {
-    Ok(String::from_utf8_lossy(d.bytes()?).into_owned())
 }
 
 impl Setup {
@@ -268,7 +231,7 @@ impl SetupReport {
             pid: d.u32()?,
             namespaces: d.flag()?,
             missing: d.list(Missing::decode)?,
-            failure: if d.flag()? { Some(text(&mut d)?) } else { None },
+            failure: if d.flag()? { Some(d.text()?) } else { None },
         };
         d.end()?;
         Ok(report)

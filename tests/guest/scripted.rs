@@ -207,7 +207,9 @@ fn open(request: &Request, seen: &mut Seen) -> Operation {
         Operation { output: VecDeque::new(), sent: 0, window: WINDOW, end: None, work: Work::Nothing };
     operation.end = match request {
         Request::Hello(_) => Some(Done::Welcome(Welcome { version: VERSION, pid: 1 })),
-        Request::Ping => Some(Done::Vitals(Vitals { uptime_ms: 1, processes: 0, operations: 1 })),
+        Request::Ping => {
+            Some(Done::Vitals(Vitals { uptime_ms: 1, processes: 0, operations: 1, service_ms: None }))
+        }
         Request::Reset(_) => {
             seen.files.clear();
             Some(Done::Reset { killed: 0 })

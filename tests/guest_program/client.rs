@@ -19,8 +19,8 @@ use ostler::protocol::{
 /// Far longer than anything here takes, so that only a hang is cut off.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The program on disk, once for all tests of this process.
-fn program() -> &'static Path {
+/// The guest program on disk, once for all tests of this process.
+pub(crate) fn program() -> &'static Path {
     static PROGRAM: OnceLock<(tempfile::TempDir, PathBuf)> = OnceLock::new();
     let (_, path) = PROGRAM.get_or_init(|| {
         let directory = tempfile::tempdir().expect("a directory");

@@ -35,7 +35,7 @@ fn the_environment_is_the_requests_with_a_home() {
     let mut request = program_of(&["env"]);
     request.env = vec![(b"A".to_vec(), b"b=c\n".to_vec()), (b"PATH".to_vec(), b"/usr/bin:/bin".to_vec())];
     let home = guest.workspace().canonicalize().expect("the workspace");
-    let wanted = format!("A=b=c\n\nPATH=/usr/bin:/bin\nHOME={}\n", home.display());
+    let wanted = format!("A=b=c\n\nHOME={}\nPATH=/usr/bin:/bin\n", home.display());
     assert_eq!(guest.data.call(&Request::Exec(request.clone())).text(), wanted);
     request.env = vec![(b"HOME".to_vec(), b"/elsewhere".to_vec())];
     assert_eq!(guest.data.call(&Request::Exec(request)).text(), "HOME=/elsewhere\n");

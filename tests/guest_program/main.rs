@@ -2,6 +2,7 @@
 
 mod bounds;
 mod client;
+mod container;
 mod exec;
 mod files;
 mod garbage;

@@ -12,8 +12,17 @@ pub(crate) enum Mode {
     Keeper(Vec<OsString>),
     /// Serves the protocol.
     Init(Init),
+    /// Serves the protocol as the first program of a container.
+    Container(Door),
     /// Removes a directory and all below it, whatever a lease made of it.
     Remove(PathBuf),
+}
+
+/// Where a container's guest finds its host.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Door {
+    /// At a unix socket.
+    Link(PathBuf),
 }
 
 /// Arguments of `init`.
@@ -32,14 +41,25 @@ pub(crate) fn parse(mut arguments: impl Iterator<Item = OsString>) -> Result<Mod
     match arguments.next().as_ref().and_then(|mode| mode.to_str()) {
         Some("keeper") => Ok(Mode::Keeper(arguments.collect())),
         Some("init") => init(arguments).map(Mode::Init),
+        Some("container") => container(arguments).map(Mode::Container),
         Some("remove") => arguments.next().map(|path| Mode::Remove(path.into())).ok_or_else(usage),
         _ => Err(usage()),
     }
 }
 
 fn usage() -> String {
-    "usage: ostler-guest keeper … | init --workspace PATH | --place-fd N [--parent PID] | remove PATH"
+    "usage: ostler-guest keeper … | init --workspace PATH | --place-fd N [--parent PID] | \
+     container --link PATH | remove PATH"
         .to_owned()
+}
+
+fn container(mut arguments: impl Iterator<Item = OsString>) -> Result<Door, String> {
+    let name = arguments.next();
+    let value = arguments.next();
+    match (name.as_ref().and_then(|name| name.to_str()), value, arguments.next()) {
+        (Some("--link"), Some(path), None) => Ok(Door::Link(path.into())),
+        _ => Err(usage()),
+    }
 }
 
 fn init(mut arguments: impl Iterator<Item = OsString>) -> Result<Init, String> {
@@ -76,6 +96,15 @@ mod tests {
         let parsed = parse(words("init --parent 7 --workspace /work --place-fd 5"));
         let wanted = Init { workspace: Some(b"/work".to_vec()), place: Some(5), parent: Some(7) };
         assert_eq!(parsed, Ok(Mode::Init(wanted)));
+    }
+
+    #[test]
+    fn a_container_has_one_door() {
+        let link = parse(words("container --link /.ostler/link"));
+        assert_eq!(link, Ok(Mode::Container(Door::Link("/.ostler/link".into()))));
+        for line in ["container", "container --link", "container --link /a /b", "container --attach x"] {
+            assert!(parse(words(line)).is_err(), "{line}");
+        }
     }
 
     #[test]

@@ -52,7 +52,7 @@ enum Phase {
     Killing {
         next: Instant,
     },
-    /// What is left to empty, without walls.
+    /// What is left to empty, where the guest must mount nothing.
     Wiping(Vec<Removal>),
 }
 
@@ -87,9 +87,16 @@ impl Guest {
         self.begin(Goal::Reset(side, op));
     }
 
-    /// Begins the end, with an answer.
+    /// Begins the end, with an answer. A service is asked to end first.
     pub(crate) fn shut_down(&mut self, side: Side, op: u64) {
-        self.begin(Goal::Shutdown(side, op));
+        if !self.stop_service(Some((side, op))) {
+            self.begin(Goal::Shutdown(side, op));
+        }
+    }
+
+    /// The service has ended, or has taken too long to.
+    pub(crate) fn end_with_service(&mut self, asked: Option<(Side, u64)>) {
+        self.begin(asked.map_or(Goal::Leave, |(side, op)| Goal::Shutdown(side, op)));
     }
 
     /// Begins the end.
@@ -118,6 +125,9 @@ impl Guest {
         }
         for waiter in self.hunts.clear() {
             self.tell(waiter);
+        }
+        if let Some(service) = &mut self.service {
+            service.doom();
         }
         self.leaders.clear();
         self.leftovers.clear();
@@ -189,30 +199,31 @@ impl Guest {
             }
         }
         self.place.confinement.refresh()?;
+        if let Err(refusal) = self.renew() {
+            return Ok(Progress::Ended(Err(refusal)));
+        }
         let killed = u32::try_from(clearing.killed).unwrap_or(u32::MAX);
         Ok(Progress::Ended(Ok(Done::Reset { killed })))
     }
 
     fn kill_all(&self) -> SysResult<Left> {
-        match self.place.walls {
+        if self.place.walls.hold_processes() {
             // PID 1, so this reaches all there are in the namespace and nobody else.
-            Walls::Private => match process::kill(-1, signal::KILL) {
+            return match process::kill(-1, signal::KILL) {
                 Ok(()) => Ok(Left::Some),
                 Err(Errno::SRCH) => Ok(Left::None),
                 Err(errno) => Err(errno),
-            },
-            // Orphans come to the guest, so whoever is further down is a child a round later.
-            Walls::Shared => {
-                let children = processes::children()?;
-                for child in &children {
-                    match process::kill(*child, signal::KILL) {
-                        Ok(()) | Err(Errno::SRCH) => {}
-                        Err(errno) => return Err(errno),
-                    }
-                }
-                Ok(if children.is_empty() { Left::None } else { Left::Some })
+            };
+        }
+        // Orphans come to the guest, so whoever is further down is a child a round later.
+        let children = processes::children()?;
+        for child in &children {
+            match process::kill(*child, signal::KILL) {
+                Ok(()) | Err(Errno::SRCH) => {}
+                Err(errno) => return Err(errno),
             }
         }
+        Ok(if children.is_empty() { Left::None } else { Left::Some })
     }
 }
 
@@ -236,10 +247,10 @@ fn begin_wiping(place: &Place) -> Result<Vec<Removal>, (&'static str, Errno)> {
             mount::renew_ipc().map_err(|errno| ("renew the ipc namespace", errno))?;
             Ok(Vec::new())
         }
-        Walls::Shared => place
+        Walls::Shared | Walls::Container { .. } => place
             .writable
             .iter()
-            .map(|writable| Removal::of_contents(&writable.path, writable.mode))
+            .map(|writable| Removal::of_contents(&writable.path, writable.mode, &place.kept))
             .collect::<SysResult<_>>()
             .map_err(|errno| ("open a writable place", errno)),
     }

@@ -13,7 +13,7 @@ mod fence;
 pub(crate) use fence::{Fence, Opening};
 
 /// What is done to every command's process right before its program starts.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Confinement {
     /// Resource limits, soft and hard alike.
     pub(crate) limits: Vec<Limit>,
@@ -23,6 +23,22 @@ pub(crate) struct Confinement {
     pub(crate) fence: Option<Fence>,
     /// The fence as the kernel wants it.
     ruleset: Option<Ruleset>,
+    rights: Rights,
+}
+
+/// What becomes of the guest's rights in a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rights {
+    /// It has none of them and gets no new ones.
+    Surrender,
+    /// It has them all: whoever started the guest gave it what commands are to have.
+    Keep,
+}
+
+impl Default for Confinement {
+    fn default() -> Self {
+        Self::new(Vec::new(), None)
+    }
 }
 
 /// One resource limit.
@@ -39,7 +55,12 @@ pub(crate) type Failed = (&'static str, Errno);
 
 impl Confinement {
     pub(crate) fn new(limits: Vec<Limit>, fence: Option<Fence>) -> Self {
-        Self { limits, gate: 0, fence, ruleset: None }
+        Self { limits, gate: 0, fence, ruleset: None, rights: Rights::Surrender }
+    }
+
+    /// Limits only: an engine has confined the guest and all it starts.
+    pub(crate) fn by_engine(limits: Vec<Limit>) -> Self {
+        Self { rights: Rights::Keep, ..Self::new(limits, None) }
     }
 
     /// Confines the calling process. Runs in a child that shares the guest's memory, so it must neither
@@ -48,14 +69,19 @@ impl Confinement {
     /// # Errors
     /// The first step that failed; the child must not go on.
     pub(crate) fn in_child(&self) -> Result<(), Failed> {
-        sys::process::no_new_privileges().map_err(|errno| ("no new privileges", errno))?;
+        if self.rights == Rights::Surrender {
+            sys::process::no_new_privileges().map_err(|errno| ("no new privileges", errno))?;
+        }
         for limit in &self.limits {
             sys::limit::set(limit.resource, limit.value).map_err(|errno| ("resource limit", errno))?;
         }
         if let Some(ruleset) = &self.ruleset {
             ruleset.restrict().map_err(|errno| ("landlock", errno))?;
         }
-        sys::capability::drop_all().map_err(|errno| ("drop capabilities", errno))
+        match self.rights {
+            Rights::Surrender => sys::capability::drop_all().map_err(|errno| ("drop capabilities", errno)),
+            Rights::Keep => Ok(()),
+        }
     }
 
     /// Before the first command, and after a reset: what refers to the writable places must be made anew, for
@@ -84,11 +110,9 @@ impl Confinement {
 
     /// What [`encode`](Self::encode) wrote.
     pub(crate) fn decode(d: &mut Decoder<'_>) -> Result<Self, Malformed> {
-        Ok(Self {
-            limits: d.list(|d| Ok(Limit { resource: d.u32()?, value: d.u64()? }))?,
-            gate: d.u64()?,
-            fence: if d.flag()? { Some(Fence::decode(d)?) } else { None },
-            ruleset: None,
-        })
+        let limits = d.list(|d| Ok(Limit { resource: d.u32()?, value: d.u64()? }))?;
+        let gate = d.u64()?;
+        let fence = if d.flag()? { Some(Fence::decode(d)?) } else { None };
+        Ok(Self { gate, ..Self::new(limits, fence) })
     }
 }

@@ -6,6 +6,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::parent_id;
 use std::time::{Duration, Instant};
 
 use crate::clearing::{Cleared, Clearing};
@@ -16,13 +17,15 @@ use crate::place::{Place, Walls};
 use crate::processes::{Hunts, Marks, Waiter};
 use crate::protocol::{Done, Refusal, RefusalKind, Reply};
 use crate::refusal;
+use crate::service::{self, Service};
 use crate::stream::{Flushed, Side, Stream};
 use crate::sys::Result as SysResult;
 use crate::sys::poll::{Event, Interest, Poll};
 use crate::sys::process::{self, Reaped};
-use crate::sys::signal::{self, Signals};
+use crate::sys::signal::{self, Arrived, Signals};
 use crate::table::{Key, Table};
 use crate::token::Token;
+use crate::upkeep::Upkeep;
 
 /// Slices of operations per turn.
 const SLICES: usize = 8;
@@ -48,6 +51,10 @@ pub(crate) struct Guest {
     pub(crate) launcher: Launcher,
     pub(crate) leftovers: Leftovers,
     pub(crate) clearing: Option<Clearing>,
+    /// The image's own program, where the guest is to run it.
+    pub(crate) service: Option<Service>,
+    /// What is put in order after the places are wiped, in a container.
+    pub(crate) upkeep: Upkeep,
     /// The last epoch that has ended.
     pub(crate) fence: Option<u64>,
     /// Whether children may have ended.
@@ -66,10 +73,11 @@ impl Guest {
         marks: Marks,
     ) -> SysResult<Self> {
         let poll = Poll::new()?;
-        // Inside walls only commands could send a TERM; whoever is outside ends PID 1 at once.
         let signals = Signals::new(match place.walls {
+            // Inside walls only commands could send a TERM; whoever is outside ends PID 1 at once.
             Walls::Private => &[signal::CHLD],
             Walls::Shared => &[signal::CHLD, signal::TERM],
+            Walls::Container { .. } => &service::SIGNALS,
         })?;
         poll.add(signals.as_fd(), Token::Signals.into(), Interest::Read)?;
         poll.add(control.socket(), Token::Stream(Side::Control).into(), Interest::Read)?;
@@ -89,6 +97,8 @@ impl Guest {
             launcher: Launcher::new(nothing, marks)?,
             leftovers: Leftovers::new(),
             clearing: None,
+            service: None,
+            upkeep: Upkeep::default(),
             fence: None,
             bereaved: false,
             started: now,
@@ -96,11 +106,11 @@ impl Guest {
         })
     }
 
-    /// Serves until the host has gone or says so.
+    /// Serves until the host has gone or says so, or the service has ended; answers the service's status.
     ///
     /// # Errors
     /// When the kernel no longer reports events.
-    pub(crate) fn serve(mut self) -> SysResult<()> {
+    pub(crate) fn serve(mut self) -> SysResult<u8> {
         let mut events = Vec::new();
         loop {
             let patience = self.patience();
@@ -110,7 +120,7 @@ impl Guest {
                 self.note(*event)?;
             }
             if self.turn()? == Cleared::ToLeave {
-                return Ok(());
+                return Ok(self.service.as_ref().map_or(0, Service::status));
             }
         }
     }
@@ -123,11 +133,8 @@ impl Guest {
                 }
             }
             Token::Signals => {
-                for number in self.signals.take()? {
-                    match number {
-                        signal::CHLD => self.bereaved = true,
-                        _ => self.leave(),
-                    }
+                for arrived in self.signals.take()? {
+                    self.note_signal(arrived);
                 }
             }
             Token::Operation(key, part) => {
@@ -141,6 +148,17 @@ impl Guest {
             Token::Leftover(key) => self.leftovers.note(key),
         }
         Ok(())
+    }
+
+    fn note_signal(&mut self, Arrived { number, sender }: Arrived) {
+        match number {
+            signal::CHLD => self.bereaved = true,
+            _ if self.place.walls == Walls::Shared => self.leave(),
+            // The engine, or an init it has put above the guest. A command may be the same user and must not
+            // end the runtime.
+            _ if sender == 0 || sender == parent_id() => self.told_by_engine(number),
+            _ => {}
+        }
     }
 
     fn turn(&mut self) -> SysResult<Cleared> {
@@ -179,7 +197,11 @@ impl Guest {
             return Some(Duration::ZERO);
         }
         let execs = self.table.iter_mut().filter_map(|(_, operation)| operation.work.next_deadline());
-        let others = [self.hunts.next_deadline(), self.clearing.as_ref().and_then(Clearing::next_deadline)];
+        let others = [
+            self.hunts.next_deadline(),
+            self.clearing.as_ref().and_then(Clearing::next_deadline),
+            self.service.as_ref().and_then(Service::next_deadline),
+        ];
         let next = execs.chain(others.into_iter().flatten()).min()?;
         Some(next.saturating_duration_since(self.now))
     }
@@ -333,6 +355,7 @@ impl Guest {
 
     fn meet_deadlines(&mut self) {
         let now = self.now;
+        self.lose_patience_with_service();
         let mut due = Vec::new();
         for (key, operation) in self.table.iter_mut() {
             if operation.work.next_deadline().is_some_and(|deadline| now >= deadline)
@@ -354,6 +377,7 @@ impl Guest {
         for count in 0..most {
             match process::reap(-1)? {
                 Reaped::Ended(ended) => {
+                    self.note_end_of_service(ended);
                     if let Some(key) = self.leaders.remove(&ended.pid)
                         && let Some(operation) = self.table.get_mut(key)
                         && let Work::Exec(exec) = &mut operation.work

@@ -22,7 +22,7 @@ const PLACE_MAX: u64 = 1 << 20;
 ///
 /// # Errors
 /// What made it impossible, for people.
-pub(crate) fn run(arguments: &arguments::Init) -> Result<(), String> {
+pub(crate) fn run(arguments: &arguments::Init) -> Result<u8, String> {
     let failed = |step: &'static str| move |errno: Errno| format!("{step}: {errno}");
 
     signal::block_all().map_err(failed("block signals"))?;
@@ -88,7 +88,7 @@ fn take(fd: BorrowedFd<'_>) -> Result<OwnedFd, String> {
 }
 
 /// What a program that is given no input reads: `/dev/null`, or where there is none the end of a pipe.
-fn nothing() -> Result<OwnedFd, Errno> {
+pub(crate) fn nothing() -> Result<OwnedFd, Errno> {
     match file::open_at(None, c"/dev/null", open::READ_WRITE, 0, 0) {
         Ok(null) => Ok(null),
         Err(_) => descriptor::pipe().map(|(read, _)| read),

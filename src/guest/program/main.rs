@@ -2,12 +2,13 @@
 //!
 //! ```text
 //!  keeper ──▶ makes the runtime's walls, starts init inside them, outlives it to clean up
-//!  init   ──▶ one thread, one epoll loop:
+//!  container ──▶ finds itself in an engine's walls, takes its streams, hears what it is to be
+//!  init, or container from here on ──▶ one thread, one epoll loop:
 //!
 //!      streams ──frames──▶ requests ──▶ operations (exec · files) ──frames──▶ streams
 //!                              │               │
 //!                              ▼               ▼
-//!                          clearing        processes (marks, hunts, reaping)
+//!          service · upkeep ◀─ clearing     processes (marks, hunts, reaping)
 //! ```
 //!
 //! Built by the package's build script from the standard library alone and embedded into the library.
@@ -18,6 +19,8 @@
 mod arguments;
 mod clearing;
 mod confine;
+mod container;
+mod environment;
 mod exec;
 mod files;
 mod guest;
@@ -36,10 +39,12 @@ mod processes;
 mod protocol;
 mod refusal;
 mod request;
+mod service;
 mod stream;
 mod sys;
 mod table;
 mod token;
+mod upkeep;
 
 use std::process::ExitCode;
 
@@ -56,7 +61,8 @@ fn main() -> ExitCode {
     let ended = match mode {
         Mode::Keeper(arguments) => keeper::run(&arguments),
         Mode::Remove(directory) => keeper::remove(&directory).map(|()| ExitCode::SUCCESS),
-        Mode::Init(arguments) => init::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Mode::Init(arguments) => init::run(&arguments).map(ExitCode::from),
+        Mode::Container(door) => container::run(&door).map(ExitCode::from),
     };
     match ended {
         Ok(code) => code,

@@ -1,6 +1,7 @@
 //! Where the guest lives, as whoever started it tells it.
 
 use crate::confine::Confinement;
+use crate::environment::Environment;
 use crate::protocol::{Decoder, Encoder, Malformed};
 
 /// The guest's surroundings.
@@ -10,10 +11,14 @@ pub(crate) struct Place {
     pub(crate) workspace: Vec<u8>,
     /// Everything a lease can write to; a reset wipes it. Contains the workspace.
     pub(crate) writable: Vec<Writable>,
+    /// Paths below those that a reset leaves alone, with what is in them. Unused with [`Walls::Private`].
+    pub(crate) kept: Vec<Vec<u8>>,
     /// What surrounds it.
     pub(crate) walls: Walls,
     /// What each command is confined by.
     pub(crate) confinement: Confinement,
+    /// What each command finds in its environment before its own variables.
+    pub(crate) environment: Environment,
 }
 
 /// Whether the runtime has namespaces of its own.
@@ -22,8 +27,26 @@ pub(crate) enum Walls {
     /// Pid, mount and ipc namespaces of its own: the guest is PID 1, may mount, and the whole tree of files it
     /// sees is the runtime's.
     Private,
+    /// Those an engine has put around the container; the whole tree of files is the runtime's, and the guest
+    /// must mount nothing.
+    Container {
+        /// Whether the guest is PID 1, so that all processes it sees are the runtime's.
+        first: bool,
+    },
     /// The host's: only what is below the workspace is the runtime's.
     Shared,
+}
+
+impl Walls {
+    /// Whether all processes but the guest are the runtime's.
+    pub(crate) fn hold_processes(self) -> bool {
+        matches!(self, Self::Private | Self::Container { first: true })
+    }
+
+    /// Whether all files are the runtime's.
+    pub(crate) fn hold_files(self) -> bool {
+        matches!(self, Self::Private | Self::Container { .. })
+    }
 }
 
 /// One writable directory.
@@ -31,7 +54,7 @@ pub(crate) enum Walls {
 pub(crate) struct Writable {
     /// Where. Absolute, no symbolic links in it.
     pub(crate) path: Vec<u8>,
-    /// Size of its tmpfs, bytes. Unused with [`Walls::Shared`].
+    /// Size of its tmpfs, bytes. Used with [`Walls::Private`] only.
     pub(crate) size: u64,
     /// Permission bits of the directory itself.
     pub(crate) mode: u32,
@@ -41,10 +64,18 @@ impl Place {
     /// A place without walls around one directory.
     pub(crate) fn directory(workspace: Vec<u8>) -> Self {
         let writable = vec![Writable { path: workspace.clone(), size: 0, mode: 0o700 }];
-        Self { workspace, writable, walls: Walls::Shared, confinement: Confinement::default() }
+        let environment = Environment::at_home(&workspace);
+        Self {
+            workspace,
+            writable,
+            kept: Vec::new(),
+            walls: Walls::Shared,
+            confinement: Confinement::default(),
+            environment,
+        }
     }
 
-    /// Appends it to `out`.
+    /// Appends it to `out`, for a guest of the keeper's.
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         let mut e = Encoder::new(out);
         e.bytes(&self.workspace)
@@ -58,12 +89,10 @@ impl Place {
     /// What [`encode`](Self::encode) wrote.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
         let mut d = Decoder::new(bytes);
-        let place = Self {
-            workspace: d.owned()?,
-            writable: d.list(|d| Ok(Writable { path: d.owned()?, size: d.u64()?, mode: d.u32()? }))?,
-            walls: if d.flag()? { Walls::Private } else { Walls::Shared },
-            confinement: Confinement::decode(&mut d)?,
-        };
+        let mut place = Self::directory(d.owned()?);
+        place.writable = d.list(|d| Ok(Writable { path: d.owned()?, size: d.u64()?, mode: d.u32()? }))?;
+        place.walls = if d.flag()? { Walls::Private } else { Walls::Shared };
+        place.confinement = Confinement::decode(&mut d)?;
         d.end()?;
         Ok(place)
     }

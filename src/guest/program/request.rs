@@ -117,6 +117,7 @@ impl Guest {
             uptime_ms: u64::try_from(uptime).unwrap_or(u64::MAX),
             processes,
             operations: u32::try_from(self.table.len()).unwrap_or(u32::MAX),
+            service_ms: self.service.as_ref().and_then(|service| service.age(self.now)),
         }))
     }
 

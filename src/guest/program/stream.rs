@@ -149,6 +149,11 @@ impl Stream {
         }
     }
 
+    /// Says something that is not about an operation.
+    pub(crate) fn say(&mut self, encode: impl FnOnce(&mut Vec<u8>) -> Result<(), Malformed>) {
+        self.broken |= encode(&mut self.out).is_err();
+    }
+
     /// Says something about an operation.
     pub(crate) fn reply(&mut self, op: u64, reply: &Reply) {
         self.broken |= reply.encode(op, &mut self.out).is_err();

@@ -1,12 +1,13 @@
 use std::ffi::{CString, OsStr};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use crate::environment::Environment;
 use crate::place::Place;
 use crate::processes::{Marks, Prey};
-use crate::protocol::{ExecRequest, Refusal, RefusalKind, Stream};
+use crate::protocol::{ExecRequest, Refusal, RefusalKind, Stream, Variable};
 use crate::refusal;
 use crate::sys::spawn::{Failure, Nursery, Plan, Strings};
 use crate::sys::{Errno, descriptor, limit};
@@ -23,6 +24,16 @@ const PATH_ENTRIES: usize = 128;
 
 /// The longest name a file system knows.
 const NAME_MAX: usize = 255;
+
+/// A program to start, but for where its streams lead.
+#[derive(Debug)]
+pub(crate) struct Program<'a> {
+    pub(crate) argv: &'a [Vec<u8>],
+    /// Its own variables.
+    pub(crate) env: &'a [Variable],
+    /// Relative to the workspace.
+    pub(crate) cwd: &'a [u8],
+}
 
 /// Starts programs.
 #[derive(Debug)]
@@ -49,19 +60,6 @@ impl Launcher {
         place: &Place,
         now: Instant,
     ) -> Result<Exec, Refusal> {
-        let program = request.argv.first().filter(|program| !program.is_empty());
-        let program = program.ok_or_else(|| refusal::rule(RefusalKind::Invalid, "no program is named"))?;
-        let programs = candidates(program, &request.env)?;
-        let argv = Strings::new(request.argv.iter().map(|arg| string(arg)).collect::<Result<_, _>>()?);
-        let mut env = request.env.iter().map(variable).collect::<Result<Vec<_>, _>>()?;
-        if !request.env.iter().any(|(name, _)| name == b"HOME") {
-            env.push(variable(&(b"HOME".to_vec(), place.workspace.clone()))?);
-        }
-        let env = Strings::new(env);
-        let cwd =
-            string(Path::new(bytes(&place.workspace)).join(bytes(&request.cwd)).as_os_str().as_bytes())?;
-
-        let mark = self.marks.next();
         let pipe = || descriptor::pipe().map_err(|errno| refusal::system("make a pipe", b"", errno));
         let (stdout, stdout_end) = pipe()?;
         let (stderr, stderr_end) = pipe()?;
@@ -71,28 +69,13 @@ impl Launcher {
             descriptor::set_nonblocking(ours.as_fd())
                 .map_err(|e| refusal::system("set up a pipe", b"", e))?;
         }
-        let prepare = || {
-            if let Some(mark) = mark {
-                limit::set(limit::REALTIME, mark).map_err(|errno| ("mark the process", errno))?;
-            }
-            place.confinement.in_child()
-        };
-        let plan = Plan {
-            programs: &programs,
-            argv: &argv,
-            env: &env,
-            cwd: &cwd,
-            stdio: [
-                stdin_end.as_ref().unwrap_or(&self.nothing).as_fd(),
-                stdout_end.as_fd(),
-                stderr_end.as_fd(),
-            ],
-            prepare: &prepare,
-        };
-        let leader = self.nursery.spawn(&plan).map_err(|failure| refused(failure, request))?;
+        let program = Program { argv: &request.argv, env: &request.env, cwd: &request.cwd };
+        let streams =
+            [stdin_end.as_ref().map(AsFd::as_fd), Some(stdout_end.as_fd()), Some(stderr_end.as_fd())];
+        let prey = self.start(&program, streams, place)?;
         let timeout = request.timeout_ms.map(Duration::from_millis);
         Ok(Exec {
-            prey: Prey { mark, leader: Some(leader) },
+            prey,
             input: Input::new(stdin),
             outputs: [
                 Output::new(Stream::Out, stdout, request.output_cap),
@@ -105,14 +88,49 @@ impl Launcher {
     }
 }
 
+impl Launcher {
+    /// Starts a program with these streams, or nothing at their place; it runs when this comes back.
+    pub(crate) fn start(
+        &mut self,
+        program: &Program<'_>,
+        streams: [Option<BorrowedFd<'_>>; 3],
+        place: &Place,
+    ) -> Result<Prey, Refusal> {
+        let name = program.argv.first().filter(|name| !name.is_empty());
+        let name = name.ok_or_else(|| refusal::rule(RefusalKind::Invalid, "no program is named"))?;
+        let environment = place.environment.clone().with(program.env);
+        let programs = candidates(name, &environment)?;
+        let argv = Strings::new(program.argv.iter().map(|arg| string(arg)).collect::<Result<_, _>>()?);
+        let env = Strings::new(environment.iter().map(variable).collect::<Result<_, _>>()?);
+        let cwd = string(Path::new(bytes(&place.workspace)).join(bytes(program.cwd)).as_os_str().as_bytes())?;
+        let mark = self.marks.next();
+        let prepare = || {
+            if let Some(mark) = mark {
+                limit::set(limit::REALTIME, mark).map_err(|errno| ("mark the process", errno))?;
+            }
+            place.confinement.in_child()
+        };
+        let plan = Plan {
+            programs: &programs,
+            argv: &argv,
+            env: &env,
+            cwd: &cwd,
+            stdio: streams.map(|stream| stream.unwrap_or(self.nothing.as_fd())),
+            prepare: &prepare,
+        };
+        let leader = self.nursery.spawn(&plan).map_err(|failure| refused(failure, program))?;
+        Ok(Prey { mark, leader: Some(leader) })
+    }
+}
+
 fn bytes(bytes: &[u8]) -> &OsStr {
     OsStr::from_bytes(bytes)
 }
 
-fn refused(failure: Failure, request: &ExecRequest) -> Refusal {
+fn refused(failure: Failure, program: &Program<'_>) -> Refusal {
     let about: &[u8] = match failure.step {
-        "run" => request.argv.first().map_or(b"", Vec::as_slice),
-        "change to directory" => &request.cwd,
+        "run" => program.argv.first().map_or(b"", Vec::as_slice),
+        "change to directory" => program.cwd,
         _ => b"",
     };
     refusal::system(failure.step, about, failure.errno)
@@ -122,22 +140,22 @@ fn string(bytes: &[u8]) -> Result<CString, Refusal> {
     CString::new(bytes).map_err(|_| refusal::rule(RefusalKind::Invalid, "a string holds a zero byte"))
 }
 
-fn variable((name, value): &(Vec<u8>, Vec<u8>)) -> Result<CString, Refusal> {
+fn variable((name, value): (&[u8], &[u8])) -> Result<CString, Refusal> {
     if name.is_empty() || name.contains(&b'=') {
         return Err(refusal::rule(RefusalKind::Invalid, "an environment variable has no proper name"));
     }
-    string(&[name, b"=".as_slice(), value].concat())
+    string(&[name, b"=", value].concat())
 }
 
 /// The paths `execvp` would try.
-fn candidates(program: &[u8], env: &[(Vec<u8>, Vec<u8>)]) -> Result<Vec<CString>, Refusal> {
+fn candidates(program: &[u8], env: &Environment) -> Result<Vec<CString>, Refusal> {
     if program.contains(&b'/') {
         return Ok(vec![string(program)?]);
     }
     if program.len() > NAME_MAX {
         return Err(refusal::system("run", program, Errno::NAMETOOLONG));
     }
-    let path = env.iter().find(|(name, _)| name == b"PATH").map_or(DEFAULT_PATH, |(_, path)| path);
+    let path = env.get(b"PATH").unwrap_or(DEFAULT_PATH);
     path.split(|byte| *byte == b':')
         .take(PATH_ENTRIES)
         .map(|directory| string(Path::new(bytes(directory)).join(bytes(program)).as_os_str().as_bytes()))
@@ -150,7 +168,7 @@ mod tests {
 
     fn paths(program: &str, path: Option<&str>) -> Vec<CString> {
         let env: Vec<_> = path.map(|path| (b"PATH".to_vec(), path.into())).into_iter().collect();
-        candidates(program.as_bytes(), &env).expect("a list")
+        candidates(program.as_bytes(), &Environment::default().with(&env)).expect("a list")
     }
 
     #[test]
@@ -168,6 +186,6 @@ mod tests {
     #[test]
     fn a_hostile_path_costs_little() {
         assert_eq!(paths("ls", Some(&":".repeat(100_000))).len(), PATH_ENTRIES);
-        assert!(candidates(&[b'x'; 300], &[]).is_err());
+        assert!(candidates(&[b'x'; 300], &Environment::default()).is_err());
     }
 }

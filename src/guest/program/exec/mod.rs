@@ -25,7 +25,7 @@ use crate::sys::{Errno, process};
 
 pub(crate) use input::CREDIT_STEP;
 use input::Input;
-pub(crate) use launch::Launcher;
+pub(crate) use launch::{Launcher, Program};
 pub(crate) use leftovers::Leftovers;
 use output::{Output, Pumped};
 

@@ -34,8 +34,37 @@ enum Scope {
         name: CString,
         recursive: bool,
     },
-    /// Everything in the directory that is the first level, which itself stays.
-    Contents,
+    /// Everything in the directory that is the first level, which itself stays, but what is kept.
+    Contents(Kept),
+}
+
+/// What stays in a directory whose contents are removed: paths relative to it.
+#[derive(Debug)]
+struct Kept(Vec<Vec<u8>>);
+
+/// Whether a name stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Goes,
+    /// With all that is in it.
+    Stays,
+    /// Because something in it does.
+    StaysAround,
+}
+
+impl Kept {
+    fn fate<'a>(&self, path: &(impl Iterator<Item = &'a [u8]> + Clone)) -> Fate {
+        let mut fate = Fate::Goes;
+        for kept in &self.0 {
+            let mut names = kept.split(|byte| *byte == b'/');
+            match (path.clone().all(|name| names.next() == Some(name)), names.next()) {
+                (true, None) => return Fate::Stays,
+                (true, Some(_)) => fate = Fate::StaysAround,
+                (false, _) => {}
+            }
+        }
+        fate
+    }
 }
 
 #[derive(Debug)]
@@ -46,6 +75,8 @@ struct Level {
     name: CString,
     /// Whether this pass found something, so that another is needed to know it empty.
     touched: bool,
+    /// Whether the directory stays once it is empty but for what is kept.
+    stays: bool,
 }
 
 /// Whether there is more to remove.
@@ -57,7 +88,7 @@ enum Step {
 
 impl Level {
     fn new(directory: OwnedFd, name: CString) -> Self {
-        Self { directory, records: Records::default(), name, touched: false }
+        Self { directory, records: Records::default(), name, touched: false, stays: false }
     }
 
     fn start_over(&mut self) -> SysResult<Step> {
@@ -74,13 +105,25 @@ impl Removal {
         Ok(Self { scope, levels: Vec::new() })
     }
 
-    /// Everything in a directory, which is made accessible first.
-    pub(crate) fn of_contents(path: &[u8], mode: u32) -> SysResult<Self> {
-        let path = CString::new(path).map_err(|_| Errno::INVAL)?;
-        file::set_mode_at(file::open_at(None, c"/", DIRECTORY, 0, 0)?.as_fd(), &path, mode | 0o700)?;
-        let directory = file::open_at(None, &path, DIRECTORY, 0, resolve::NO_LINKS)?;
-        file::set_mode(directory.as_fd(), mode)?;
-        Ok(Self { scope: Scope::Contents, levels: vec![Level::new(directory, CString::default())] })
+    /// Everything in a directory, which gets `mode` again, but what lies at or below the paths in `kept`.
+    pub(crate) fn of_contents(path: &[u8], mode: u32, kept: &[Vec<u8>]) -> SysResult<Self> {
+        let name = CString::new(path).map_err(|_| Errno::INVAL)?;
+        let open = || file::open_at(None, &name, DIRECTORY, 0, resolve::NO_LINKS);
+        let directory = match open() {
+            Err(Errno::ACCES) => {
+                let root = file::open_at(None, c"/", open::PATH_ONLY | open::DIRECTORY, 0, 0)?;
+                file::set_mode_at(root.as_fd(), &name, mode | 0o700)?;
+                open()
+            }
+            opened => opened,
+        }?;
+        // One that belongs to somebody else can't be changed, and hasn't been.
+        if file::status(directory.as_fd())?.mode != mode {
+            file::set_mode(directory.as_fd(), mode)?;
+        }
+        let below = |kept: &Vec<u8>| kept.strip_prefix(path)?.strip_prefix(b"/").map(<[u8]>::to_vec);
+        let scope = Scope::Contents(Kept(kept.iter().filter_map(below).collect()));
+        Ok(Self { scope, levels: vec![Level::new(directory, CString::default())] })
     }
 
     pub(crate) fn advance(&mut self) -> Progress {
@@ -101,13 +144,18 @@ impl Removal {
         let Some(level) = self.levels.last_mut() else {
             return self.begin();
         };
-        let name = match level.records.next(level.directory.as_fd())? {
+        let (name, directory) = match level.records.next(level.directory.as_fd())? {
             None => return self.leave(),
-            Some(record) if record.directory => {
-                let name = record.name.to_owned();
-                return self.enter(name);
-            }
-            Some(record) => record.name.to_owned(),
+            Some(record) => (record.name.to_owned(), record.directory),
+        };
+        match self.fate(&name) {
+            Fate::Stays => return Ok(Step::Taken),
+            Fate::StaysAround => return self.go_around(name),
+            Fate::Goes if directory => return self.enter(name),
+            Fate::Goes => {}
+        }
+        let Some(level) = self.levels.last_mut() else {
+            return Ok(Step::Last);
         };
         level.touched = true;
         let removed = match file::unlink(level.directory.as_fd(), &name) {
@@ -137,6 +185,27 @@ impl Removal {
             Err(Errno::ISDIR) => file::remove_directory(parent.as_fd(), name).map(|()| Step::Last),
             removed => removed.map(|()| Step::Last),
         }
+    }
+
+    /// Whether something in the deepest level stays.
+    fn fate(&self, name: &CStr) -> Fate {
+        match &self.scope {
+            Scope::Contents(kept) if !kept.0.is_empty() => {
+                let above = self.levels.iter().skip(1).map(|level| level.name.to_bytes());
+                kept.fate(&above.chain([name.to_bytes()]))
+            }
+            Scope::Contents(_) | Scope::Path { .. } => Fate::Goes,
+        }
+    }
+
+    /// Goes into a directory that stays.
+    fn go_around(&mut self, name: CString) -> SysResult<Step> {
+        if let Some(level) = self.levels.last() {
+            let stay = resolve::BENEATH | resolve::NO_LINKS | resolve::NO_MOUNTS;
+            let directory = file::open_at(Some(level.directory.as_fd()), &name, DIRECTORY, 0, stay)?;
+            self.levels.push(Level { stays: true, ..Level::new(directory, name) });
+        }
+        Ok(Step::Taken)
     }
 
     /// Goes into a directory below the deepest level, or moves it up when that is deep enough.
@@ -173,11 +242,18 @@ impl Removal {
         let Some((level, above)) = self.levels.split_last_mut() else {
             return Ok(Step::Last);
         };
+        if level.stays {
+            if level.touched {
+                return level.start_over();
+            }
+            self.levels.pop();
+            return Ok(Step::Taken);
+        }
         let (parent, last) = match (above.last(), &self.scope) {
             (Some(above), _) => (above.directory.as_fd(), false),
             (None, Scope::Path { parent, .. }) => (parent.as_fd(), true),
-            (None, Scope::Contents) if level.touched => return level.start_over(),
-            (None, Scope::Contents) => return Ok(Step::Last),
+            (None, Scope::Contents(_)) if level.touched => return level.start_over(),
+            (None, Scope::Contents(_)) => return Ok(Step::Last),
         };
         match file::remove_directory(parent, &level.name) {
             Ok(()) | Err(Errno::NOENT) => {

@@ -1,7 +1,7 @@
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use crate::place::{Place, Walls};
+use crate::place::Place;
 use crate::protocol::{Refusal, RefusalKind};
 use crate::refusal;
 use crate::sys::file::{self, open, resolve};
@@ -33,7 +33,14 @@ pub(crate) struct Tree {
     base: OwnedFd,
     /// From the base to the workspace.
     prefix: Vec<u8>,
-    walls: Walls,
+    reach: Reach,
+}
+
+/// How far paths lead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reach {
+    Everything,
+    Workspace,
 }
 
 /// Whether missing parents are made.
@@ -47,11 +54,12 @@ impl Tree {
     pub(crate) fn new(place: &Place) -> SysResult<Self> {
         let workspace = CString::new(place.workspace.as_slice()).map_err(|_| Errno::INVAL)?;
         let flags = open::PATH_ONLY | open::DIRECTORY;
-        let (base, prefix) = match place.walls {
-            Walls::Private => (c"/".to_owned(), place.workspace.clone()),
-            Walls::Shared => (workspace, Vec::new()),
+        let (base, prefix, reach) = if place.walls.hold_files() {
+            (c"/".to_owned(), place.workspace.clone(), Reach::Everything)
+        } else {
+            (workspace, Vec::new(), Reach::Workspace)
         };
-        Ok(Self { base: file::open_at(None, &base, flags, 0, 0)?, prefix, walls: place.walls })
+        Ok(Self { base: file::open_at(None, &base, flags, 0, 0)?, prefix, reach })
     }
 
     /// Opens what a path names.
@@ -112,9 +120,9 @@ impl Tree {
 
     fn resolve(&self, path: &[u8], flags: u64) -> SysResult<OwnedFd> {
         let path = CString::new(if path.is_empty() { b"." } else { path }).map_err(|_| Errno::INVAL)?;
-        let reach = match self.walls {
-            Walls::Private => resolve::IN_ROOT,
-            Walls::Shared => resolve::BENEATH,
+        let reach = match self.reach {
+            Reach::Everything => resolve::IN_ROOT,
+            Reach::Workspace => resolve::BENEATH,
         };
         file::open_at(Some(self.base.as_fd()), &path, flags, 0, reach | resolve::NO_MAGIC_LINKS)
     }
@@ -123,13 +131,13 @@ impl Tree {
         if path.contains(&0) {
             return Err(zero());
         }
-        match (path.first(), self.walls) {
-            (Some(b'/'), Walls::Private) => Ok(path.to_vec()),
-            (Some(b'/'), Walls::Shared) => {
+        match (path.first(), self.reach) {
+            (Some(b'/'), Reach::Everything) => Ok(path.to_vec()),
+            (Some(b'/'), Reach::Workspace) => {
                 Err(refusal::rule(RefusalKind::Denied, "absolute paths lead outside the workspace"))
             }
-            (_, Walls::Private) => Ok([&self.prefix, b"/".as_slice(), path].concat()),
-            (_, Walls::Shared) => Ok(path.to_vec()),
+            (_, Reach::Everything) => Ok([&self.prefix, b"/".as_slice(), path].concat()),
+            (_, Reach::Workspace) => Ok(path.to_vec()),
         }
     }
 }

@@ -49,7 +49,7 @@ pub(super) fn start(setup: &Setup, walls: Walls, missing: &mut Vec<Missing>) -> 
     let (go_reader, go) = descriptor::pipe().step("make a pipe")?;
     let (status, status_writer) = descriptor::pipe().step("make a pipe")?;
     let namespaces = match (walls, setup.network) {
-        (Walls::Shared, _) => 0,
+        (Walls::Shared | Walls::Container { .. }, _) => 0,
         (Walls::Private, Network::Host) => new::USER | new::PID | new::MOUNT | new::IPC | new::UTS,
         (Walls::Private, Network::None) => new::USER | new::PID | new::MOUNT | new::IPC | new::UTS | new::NET,
     };

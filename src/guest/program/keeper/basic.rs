@@ -10,7 +10,7 @@ use super::remains::path;
 use super::sandbox::limits;
 use super::step::Step;
 use crate::confine::{Confinement, Fence, Opening};
-use crate::place::{Place, Walls, Writable};
+use crate::place::Place;
 use crate::protocol::{Missing, Network, Setup};
 use crate::sys::landlock::{BIND_AND_CONNECT_TCP, SCOPE_ABSTRACT_UNIX, SCOPE_SIGNAL};
 use crate::sys::{Errno, capability, limit, namespace};
@@ -47,13 +47,8 @@ pub(super) fn enter(setup: &Setup, missing: &mut Vec<Missing>) -> Result<Place, 
         .extend(DEVICES.iter().filter(|device| path(device).exists()).map(|device| Opening::devices(device)));
     let network = if setup.network == Network::None { BIND_AND_CONNECT_TCP } else { 0 };
     let fence = Fence::new(openings, network, SCOPE_ABSTRACT_UNIX | SCOPE_SIGNAL, missing);
-    let writable = vec![Writable { path: setup.basic_workspace.clone(), size: 0, mode: 0o700 }];
-    Ok(Place {
-        workspace: setup.basic_workspace.clone(),
-        writable,
-        walls: Walls::Shared,
-        confinement: Confinement::new(limits(setup), fence),
-    })
+    let confinement = Confinement::new(limits(setup), fence);
+    Ok(Place { confinement, ..Place::directory(setup.basic_workspace.clone()) })
 }
 
 fn make(workspace: &Path) -> io::Result<()> {

@@ -35,7 +35,7 @@ fn become_guest(
     let mut missing = Vec::new();
     let mut place = match walls {
         Walls::Private => sandbox::enter(setup, &mut missing)?,
-        Walls::Shared => basic::enter(setup, &mut missing)?,
+        Walls::Shared | Walls::Container { .. } => basic::enter(setup, &mut missing)?,
     };
     limit::set(limit::CORE, 0).step("forbid core dumps")?;
     if let Some(bytes) = setup.file_size {

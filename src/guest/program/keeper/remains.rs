@@ -85,7 +85,7 @@ pub(super) fn remove_tree(directory: &Path) -> io::Result<()> {
         return Err(ErrorKind::NotADirectory.into());
     }
     let system = |errno: Errno| io::Error::from_raw_os_error(errno.0);
-    let mut removal = Removal::of_contents(directory.as_os_str().as_bytes(), 0o700).map_err(system)?;
+    let mut removal = Removal::of_contents(directory.as_os_str().as_bytes(), 0o700, &[]).map_err(system)?;
     loop {
         match removal.advance() {
             Progress::More | Progress::Waiting => {}

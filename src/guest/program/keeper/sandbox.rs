@@ -35,10 +35,10 @@ pub(super) fn enter(setup: &Setup, missing: &mut Vec<Missing>) -> Result<Place, 
     openings.push(Opening::devices(b"/dev"));
     let fence = Fence::new(openings, 0, scoped, missing);
     Ok(Place {
-        workspace: WORKSPACE.into(),
         writable,
         walls: Walls::Private,
         confinement: Confinement::new(limits(setup), fence),
+        ..Place::directory(WORKSPACE.into())
     })
 }
 

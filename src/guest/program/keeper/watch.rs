@@ -64,8 +64,8 @@ impl Watch {
         let mut events = Vec::new();
         loop {
             self.poll.wait(&mut events, None).step("wait for signals")?;
-            for number in self.signals.take().step("take signals")? {
-                if number == signal::TERM {
+            for arrived in self.signals.take().step("take signals")? {
+                if arrived.number == signal::TERM {
                     guest.kill();
                 }
             }

@@ -62,9 +62,10 @@ pub(crate) fn count(walls: Walls, marks: &Marks) -> Result<u32, Errno> {
     let mut pids = Pids::new()?;
     let mut count = 0u32;
     while let Some(pid) = pids.next()? {
-        count += u32::from(match walls {
-            Walls::Private => pid != 1,
-            Walls::Shared => limit::hard(pid, limit::REALTIME).is_ok_and(|mark| marks.is_ours(mark)),
+        count += u32::from(if walls.hold_processes() {
+            pid != 1
+        } else {
+            limit::hard(pid, limit::REALTIME).is_ok_and(|mark| marks.is_ours(mark))
         });
     }
     Ok(count)

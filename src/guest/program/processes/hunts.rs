@@ -180,7 +180,7 @@ impl Hunts {
         let mark = limit::hard(pid, limit::REALTIME).ok()?;
         let hunted = self.under_way.iter().any(|hunt| hunt.prey.mark == Some(mark));
         let finite = mark != limit::UNLIMITED;
-        let forged = self.walls == Walls::Private && pid != 1 && finite && !marks.is_ours(mark);
+        let forged = self.walls.hold_processes() && pid != 1 && finite && !marks.is_ours(mark);
         (hunted || forged).then_some(mark)
     }
 

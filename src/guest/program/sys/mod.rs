@@ -10,6 +10,7 @@ pub(crate) mod descriptor;
 pub(crate) mod directory;
 mod errno;
 pub(crate) mod file;
+pub(crate) mod ipc;
 pub(crate) mod landlock;
 pub(crate) mod limit;
 pub(crate) mod mount;

@@ -25,6 +25,8 @@ struct Usage {
 unsafe extern "C" {
     fn prctl(option: c_int, ...) -> c_int;
     fn setsid() -> c_int;
+    fn getuid() -> u32;
+    fn getgid() -> u32;
     fn wait4(pid: c_int, status: *mut c_int, options: c_int, usage: *mut Usage) -> c_int;
     #[link_name = "kill"]
     fn send(pid: c_int, signal: c_int) -> c_int;
@@ -59,6 +61,12 @@ pub(crate) fn die_with_parent() -> Result<()> {
 pub(crate) fn new_session() -> Result<()> {
     // SAFETY: takes nothing.
     check(unsafe { setsid() }).map(drop)
+}
+
+/// User and group of this process.
+pub(crate) fn user() -> (u32, u32) {
+    // SAFETY: neither takes anything, and neither can fail.
+    unsafe { (getuid(), getgid()) }
 }
 
 /// Sends a signal to a process; to a group when `pid` is negative; to all that can be reached when it is -1.
@@ -98,6 +106,14 @@ pub(crate) struct Ended {
     pub(crate) cpu_us: u64,
     /// Largest resident size, bytes.
     pub(crate) max_rss: u64,
+}
+
+impl Ended {
+    /// As a shell would tell it: the exit status, or 128 and the signal.
+    pub(crate) fn status(&self) -> u8 {
+        let number = self.signal.map_or(self.code.unwrap_or(0), |signal| 128 + signal);
+        u8::try_from(number).unwrap_or(u8::MAX)
+    }
 }
 
 /// What became of the children.

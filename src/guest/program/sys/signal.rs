@@ -8,9 +8,15 @@ use super::errno::{Errno, Result, check};
 use super::number::RT_SIGACTION;
 use super::raw::{call, int};
 
+pub(crate) const HUP: i32 = 1;
+pub(crate) const INT: i32 = 2;
+pub(crate) const QUIT: i32 = 3;
 pub(crate) const KILL: i32 = 9;
+pub(crate) const USR1: i32 = 10;
+pub(crate) const USR2: i32 = 12;
 pub(crate) const TERM: i32 = 15;
 pub(crate) const CHLD: i32 = 17;
+pub(crate) const WINCH: i32 = 28;
 const STOP: i32 = 19;
 /// The highest signal number.
 pub(crate) const LAST: i32 = 64;
@@ -19,6 +25,8 @@ const SFD_FLAGS: c_int = 0o2_000_000 | 0o4000;
 const SIG_BLOCK: c_int = 0;
 const SIG_SETMASK: c_int = 2;
 const RECORD: usize = 128;
+/// Where the sender is in a record.
+const SENDER: usize = 12;
 
 /// The C library's `sigset_t`.
 #[repr(C)]
@@ -51,6 +59,14 @@ pub(super) fn unblock_all() -> Result<()> {
     check(unsafe { sigprocmask(SIG_SETMASK, &raw const none, std::ptr::null_mut()) }).map(drop)
 }
 
+/// A signal that was sent to the guest.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrived {
+    pub(crate) number: i32,
+    /// Who sent it; 0 is somebody outside of the pid namespace, or the kernel.
+    pub(crate) sender: u32,
+}
+
 /// A descriptor that the given signals are read from.
 #[derive(Debug)]
 pub(crate) struct Signals(OwnedFd);
@@ -68,7 +84,7 @@ impl Signals {
     }
 
     /// Takes all that have arrived, each reported once.
-    pub(crate) fn take(&self) -> Result<Vec<i32>> {
+    pub(crate) fn take(&self) -> Result<Vec<Arrived>> {
         let mut taken = Vec::new();
         let mut records = Vec::new();
         match read_onto(self.0.as_fd(), &mut records, 8 * RECORD) {
@@ -76,8 +92,13 @@ impl Signals {
             Err(errno) => return Err(errno),
         }
         for record in records.chunks_exact(RECORD) {
-            if let Some((number, _)) = record.split_first_chunk::<4>() {
-                taken.push(i32::from_ne_bytes(*number));
+            if let (Some(number), Some(sender)) =
+                (record.first_chunk(), record.get(SENDER..).and_then(<[u8]>::first_chunk))
+            {
+                taken.push(Arrived {
+                    number: i32::from_ne_bytes(*number),
+                    sender: u32::from_ne_bytes(*sender),
+                });
             }
         }
         Ok(taken)

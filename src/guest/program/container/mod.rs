@@ -1,0 +1,118 @@
+//! Becoming the guest of a container.
+//!
+//! ```text
+//!  engine ──starts──▶ guest, as PID 1 or below the engine's own init
+//!                       │ control and data: two connections to a socket, or two halves of stdin and stdout
+//!                       ▼
+//!  host ──ContainerSetup──▶ place, limits, secrets, service ──ContainerReport──▶ host; then it serves
+//! ```
+//!
+//! The engine has made the walls, so the guest makes none, and what the engine forbids it does without.
+
+mod link;
+mod mounts;
+mod plan;
+mod setup;
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use crate::arguments::Door;
+use crate::guest::Guest;
+use crate::init;
+use crate::processes::Marks;
+use crate::protocol::{ContainerReport, ContainerSetup, EXIT_NO_GUEST, Missing};
+use crate::service::Service;
+use crate::stream::Stream;
+use crate::sys::{Errno, descriptor, process, signal};
+use crate::upkeep::{Secrets, Upkeep};
+use plan::Plan;
+use setup::Heard;
+
+/// The exit status when TERM came before the setup did.
+const TERMINATED: u8 = 128 + 15;
+
+fn failed(step: &'static str) -> impl Fn(Errno) -> String {
+    move |errno| format!("{step}: {errno}")
+}
+
+/// Serves until the host, the engine or the service ends it; answers the exit status.
+///
+/// # Errors
+/// What made it impossible, for people.
+pub(crate) fn run(door: &Door) -> Result<u8, String> {
+    signal::block_all().map_err(failed("block signals"))?;
+    process::hide().map_err(failed("hide from other processes"))?;
+    process::adopt_orphans().map_err(failed("adopt orphans"))?;
+    let Door::Link(path) = door;
+    let [control, data] = link::connect(path)?;
+    serve(control, data, [std::io::stdout().as_fd(), std::io::stderr().as_fd()].map(keep))
+}
+
+/// What a service writes to: the engine's own log.
+type Log = Result<OwnedFd, String>;
+
+fn keep(fd: std::os::fd::BorrowedFd<'_>) -> Log {
+    fd.try_clone_to_owned().map_err(|error| format!("keep a stream: {error}"))
+}
+
+fn serve(control: OwnedFd, data: OwnedFd, log: [Log; 2]) -> Result<u8, String> {
+    let nothing = init::nothing().map_err(failed("open nothing"))?;
+    // The engine's stdin is nobody's business.
+    descriptor::put_at(nothing.as_fd(), 0).map_err(failed("set stdin aside"))?;
+    descriptor::close_on_exec_from(3).map_err(failed("close descriptors on exec"))?;
+    std::env::set_current_dir("/").map_err(|error| format!("change to /: {error}"))?;
+    let mut control = Stream::new(control).map_err(failed("set up the control stream"))?;
+    let data = Stream::new(data).map_err(failed("set up the data stream"))?;
+    let setup = match setup::hear(&mut control)? {
+        Heard::Setup(setup) => setup,
+        Heard::Term => return Ok(TERMINATED),
+    };
+    let Plan { place, missing } = match Plan::new(&setup) {
+        Ok(plan) => plan,
+        Err(failure) => return refuse(control, failure),
+    };
+    let marks = Marks::new().map_err(failed("read the limits"))?;
+    let mut guest = Guest::new(place, control, data, nothing, marks).map_err(failed("start"))?;
+    match outfit(&mut guest, *setup, log) {
+        Ok(()) => {
+            tell(&mut guest, missing, None);
+            guest.serve().map_err(failed("wait for events"))
+        }
+        Err(failure) => {
+            tell(&mut guest, missing, Some(failure));
+            guest.leave();
+            guest.serve().map_err(failed("wait for events")).map(|_| EXIT_NO_GUEST)
+        }
+    }
+}
+
+/// Everything a reset does too.
+fn outfit(guest: &mut Guest, setup: ContainerSetup, [stdout, stderr]: [Log; 2]) -> Result<(), String> {
+    let secrets = Secrets { directory: setup.secrets_directory, files: setup.secrets };
+    secrets.write().map_err(|refusal| refusal.message)?;
+    guest.upkeep = Upkeep { own_ipc: setup.own_ipc, secrets };
+    if let Some(plan) = setup.service {
+        guest.service = Some(Service::new(plan, stdout?, stderr?));
+        guest.start_service().map_err(|refusal| refusal.message)?;
+    }
+    Ok(())
+}
+
+fn tell(guest: &mut Guest, missing: Vec<Missing>, failure: Option<String>) {
+    let report = report(missing, failure);
+    if let Some(control) = guest.stream(crate::stream::Side::Control) {
+        control.say(|out| report.encode(out));
+    }
+}
+
+fn refuse(mut control: Stream, failure: String) -> Result<u8, String> {
+    control.say(|out| report(Vec::new(), Some(failure.clone())).encode(out));
+    control.flush().map_err(|_| failure)?;
+    Ok(EXIT_NO_GUEST)
+}
+
+fn report(missing: Vec<Missing>, failure: Option<String>) -> ContainerReport {
+    let pid = std::process::id();
+    let (uid, gid) = process::user();
+    ContainerReport { pid, first: pid == 1, uid, gid, missing, failure }
+}

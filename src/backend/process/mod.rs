@@ -25,6 +25,7 @@ mod owner;
 mod plan;
 mod program;
 mod remains;
+mod spare;
 mod spawner;
 mod start;
 mod sweep;
@@ -42,6 +43,7 @@ use tokio::task::spawn_blocking;
 pub use owner::Owner;
 
 use self::ground::Ground;
+use self::spare::Spare;
 use self::start::Start;
 use super::{Backend, BackendError, BoxFuture, Launch, Launched};
 use crate::model::{Limits, NetworkAccess, PoolName, ProcessSpec, RuntimeId};
@@ -60,6 +62,7 @@ struct Shared {
     log: Logger,
     /// Made once, by whoever needs it first.
     ground: OnceCell<Arc<Ground>>,
+    spare: Arc<Spare>,
     /// Whether the log already says what is missing.
     told: AtomicBool,
 }
@@ -80,6 +83,7 @@ impl Process {
             owner,
             log,
             ground: OnceCell::new(),
+            spare: Spare::new(),
             told: AtomicBool::new(false),
         };
         Arc::new(Self { shared: Arc::new(shared) })
@@ -147,19 +151,26 @@ impl Backend for Process {
         "process"
     }
 
-    /// Sweeps, then makes one runtime and destroys it: what keeps the first from being made would keep all.
+    /// Sweeps, then makes one runtime: what keeps the first from being made would keep all.
     fn prepare(&self) -> BoxFuture<Result<(), BackendError>> {
         let shared = Arc::clone(&self.shared);
         Box::pin(async move {
             shared.sweep().await?;
-            let trial = Launch { pool: PoolName::new("trial"), runtime: RuntimeId(0) };
-            shared.launch(&trial).await?.instance.destroy().await
+            let trial = Launch { pool: PoolName::new("first"), runtime: RuntimeId(0) };
+            let launched = shared.launch(&trial).await?;
+            shared.spare.keep(launched, shared.log.clone());
+            Ok(())
         })
     }
 
     fn launch(&self, launch: Launch) -> BoxFuture<Result<Launched, BackendError>> {
         let shared = Arc::clone(&self.shared);
-        Box::pin(async move { shared.launch(&launch).await })
+        Box::pin(async move {
+            match shared.spare.take() {
+                Some(launched) => Ok(launched),
+                None => shared.launch(&launch).await,
+            }
+        })
     }
 
     fn sweep(&self) -> BoxFuture<Result<u32, BackendError>> {
@@ -173,6 +184,7 @@ impl Backend for Process {
             let Some(ground) = shared.ground.get().map(Arc::clone) else {
                 return Ok(());
             };
+            shared.spare.end().await?;
             blocking(move || ground.close()).await.map_err(|error| failed("close", error))
         })
     }

@@ -35,14 +35,14 @@ struct Desk<R> {
 #[derive(Debug)]
 pub(super) enum Attempt<R> {
     Taken(Ticket<R>),
-    /// A place among the waiters.
-    Queued(usize),
+    /// A place among the waiters, and how many began to wait before it since the clock ticked.
+    Queued(usize, usize),
     Refused(TakeError),
 }
 
 /// What came of an attempt to join.
 enum Joined<R> {
-    Waiting(usize),
+    Waiting(usize, usize),
     /// There was a ticket after all.
     Served(Ticket<R>),
     /// There are tickets, and older waiters: to be settled before.
@@ -192,10 +192,8 @@ impl<R> Exchange<R> {
     /// The coarse clock has moved on.
     pub(super) fn tick(&self, now: u64) {
         self.gauge.tick(now);
-        if self.tally.stock().waiters > 0 {
-            let due = self.lock().waiters.remind();
-            due.into_iter().for_each(Turn::wake);
-        }
+        let due = self.lock().waiters.remind();
+        due.into_iter().for_each(Turn::wake);
     }
 
     pub(super) fn set_queue_limit(&self, limit: usize) {
@@ -210,7 +208,7 @@ impl<R> Exchange<R> {
     fn queue(&self, waker: &Waker) -> Attempt<R> {
         loop {
             match self.join(waker.clone()) {
-                Joined::Waiting(place) => return Attempt::Queued(place),
+                Joined::Waiting(place, nth) => return Attempt::Queued(place, nth),
                 Joined::Served(ticket) => return Attempt::Taken(ticket),
                 Joined::OthersFirst => self.settle(),
                 Joined::Not(error) => {
@@ -236,7 +234,8 @@ impl<R> Exchange<R> {
         if desk.waiters.is_full() {
             return Joined::Not(TakeError::Overloaded { waiters: desk.waiters.len() });
         }
-        Joined::Waiting(desk.waiters.join(waker))
+        let (place, nth) = desk.waiters.join(waker);
+        Joined::Waiting(place, nth)
     }
 
     /// Whether the waiter still waits, to be woken by `waker`.

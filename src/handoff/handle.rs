@@ -105,8 +105,8 @@ impl<R> Handoff<R> {
     }
 
     /// Sets the coarse clock by which tickets count their idle time: milliseconds since any fixed moment. The
-    /// time between two ticks is how wrong [`Ticket::idle`] may be. Whoever has waited for a whole tick is woken
-    /// once, to set itself a timer if it wants one.
+    /// time between two ticks is how wrong [`Ticket::idle`] may be. Whoever waits is woken by the first tick it sees,
+    /// to set itself a timer if it wants one.
     pub fn tick(&self, now: u64) {
         self.0.tick(now);
     }

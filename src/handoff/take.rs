@@ -26,19 +26,29 @@ pub enum TakeError {
 #[must_use = "futures do nothing unless polled"]
 pub struct Take<'a, R> {
     exchange: &'a Exchange<R>,
-    /// Among the waiters.
-    place: Option<usize>,
+    /// Among the waiters; `NONE` before.
+    place: usize,
+    nth: usize,
 }
+
+/// No place. Not an `Option`, for this future is moved with every lease.
+const NONE: usize = usize::MAX;
 
 impl<'a, R> Take<'a, R> {
     pub(super) const fn new(exchange: &'a Exchange<R>) -> Self {
-        Self { exchange, place: None }
+        Self { exchange, place: NONE, nth: 0 }
     }
 
     /// Whether it has a place among the waiters. Pending without one, it only lets its neighbours run.
     #[must_use]
     pub const fn is_queued(&self) -> bool {
-        self.place.is_some()
+        self.place != NONE
+    }
+
+    /// How many had begun to wait before it since the handoff's clock last ticked, when it has had to wait.
+    #[must_use]
+    pub const fn nth_waiter(&self) -> usize {
+        self.nth
     }
 }
 
@@ -47,17 +57,18 @@ impl<R> Future for Take<'_, R> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        if let Some(place) = this.place {
-            let turn = ready!(this.exchange.look(place, cx.waker()));
-            this.place = None;
+        if this.is_queued() {
+            let turn = ready!(this.exchange.look(this.place, cx.waker()));
+            this.place = NONE;
             return Poll::Ready(turn.map(Taken::new));
         }
         let budget = ready!(coop::poll_proceed(cx));
         let attempt = match this.exchange.take(cx.waker()) {
             Attempt::Taken(ticket) => Ok(Taken::new(ticket)),
             Attempt::Refused(error) => Err(error),
-            Attempt::Queued(place) => {
-                this.place = Some(place);
+            Attempt::Queued(place, nth) => {
+                this.place = place;
+                this.nth = nth;
                 return Poll::Pending;
             }
         };
@@ -68,8 +79,8 @@ impl<R> Future for Take<'_, R> {
 
 impl<R> Drop for Take<'_, R> {
     fn drop(&mut self) {
-        if let Some(place) = self.place {
-            self.exchange.leave(place);
+        if self.is_queued() {
+            self.exchange.leave(self.place);
         }
     }
 }

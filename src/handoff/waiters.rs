@@ -25,6 +25,8 @@ pub(super) struct Waiters<T> {
     oldest: usize,
     waiting: usize,
     gaps: usize,
+    /// How many have joined since the clock last ticked.
+    recent: usize,
     limit: usize,
     closed: bool,
 }
@@ -34,16 +36,9 @@ pub(super) struct Waiters<T> {
 struct Place<T> {
     /// By which its waiter finds it, wherever it has moved.
     number: usize,
-    age: Age,
+    /// It has seen the clock tick.
+    reminded: bool,
     turn: Turn<T>,
-}
-
-/// How often a waiter has seen the clock tick.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Age {
-    New,
-    Once,
-    Reminded,
 }
 
 /// How it stands with one waiter.
@@ -76,7 +71,7 @@ pub(super) enum Look<T> {
 
 impl<T> Waiters<T> {
     pub(super) const fn new(limit: usize) -> Self {
-        Self { line: VecDeque::new(), oldest: 0, waiting: 0, gaps: 0, limit, closed: false }
+        Self { line: VecDeque::new(), oldest: 0, waiting: 0, gaps: 0, recent: 0, limit, closed: false }
     }
 
     /// How many wait. Those served or refused no longer do.
@@ -100,13 +95,15 @@ impl<T> Waiters<T> {
         self.limit = limit;
     }
 
-    /// A new waiter behind all others. Answers the number of its place.
+    /// A new waiter behind all others. Answers the number of its place, and how many came before it since the
+    /// clock ticked.
     #[inline]
-    pub(super) fn join(&mut self, waker: Waker) -> usize {
+    pub(super) fn join(&mut self, waker: Waker) -> (usize, usize) {
         let number = self.line.back().map_or(0, |newest| newest.number.wrapping_add(1));
-        self.line.push_back(Place { number, age: Age::New, turn: Turn::Waiting(waker) });
+        self.line.push_back(Place { number, reminded: false, turn: Turn::Waiting(waker) });
         self.waiting += 1;
-        number
+        self.recent += 1;
+        (number, self.recent - 1)
     }
 
     /// Hands `ticket` to the oldest waiter, and answers what was its turn before, with the waker in it. Gives the
@@ -179,23 +176,18 @@ impl<T> Waiters<T> {
         waiting.map(|place| mem::replace(&mut place.turn, Turn::Refused)).collect()
     }
 
-    /// The clock ticked. Answers the turns of those who have now waited for a whole tick, with their wakers in
-    /// them: each is woken once though its turn has not come, to set itself a timer. Most never wait so long,
-    /// and a timer costs more than all the rest of a wait.
+    /// The clock ticked. Answers the turns of those who joined since it last did, with their wakers in them: each
+    /// is woken once though its turn has not come, to set itself a timer. Most never wait so long, and a timer
+    /// costs more than all the rest of a wait.
     pub(super) fn remind(&mut self) -> Vec<Turn<T>> {
+        self.recent = 0;
         let mut due = Vec::new();
-        for place in self.line.iter_mut().rev() {
-            match place.age {
-                Age::New => place.age = Age::Once,
-                Age::Once => {
-                    place.age = Age::Reminded;
-                    if let Turn::Waiting(waker) = &mut place.turn {
-                        // Woken, it looks at its place and leaves its waker anew.
-                        due.push(Turn::Waiting(mem::replace(waker, Waker::noop().clone())));
-                    }
-                }
-                // So are all before it.
-                Age::Reminded => break,
+        // Those before one who was reminded were so with it.
+        for place in self.line.iter_mut().rev().take_while(|place| !place.reminded) {
+            place.reminded = true;
+            if let Turn::Waiting(waker) = &mut place.turn {
+                // Woken, it looks at its place and leaves its waker anew.
+                due.push(Turn::Waiting(mem::replace(waker, Waker::noop().clone())));
             }
         }
         due
@@ -278,19 +270,30 @@ impl<T> Turn<T> {
 mod tests {
     use super::*;
 
-    /// Each once, after a whole tick, whatever else happens.
+    /// Each once, whatever else happens.
     #[test]
-    fn those_who_have_waited_for_a_tick_are_reminded_once() {
+    fn those_who_wait_when_the_clock_ticks_are_reminded_once() {
         let mut waiters: Waiters<()> = Waiters::new(usize::MAX);
-        let first = waiters.join(Waker::noop().clone());
-        waiters.join(Waker::noop().clone());
-        assert_eq!(waiters.remind().len(), 0, "they may have joined this moment");
+        let (first, _) = waiters.join(Waker::noop().clone());
         waiters.join(Waker::noop().clone());
         assert_eq!(waiters.remind().len(), 2);
+        assert_eq!(waiters.remind().len(), 0);
+        waiters.join(Waker::noop().clone());
         assert!(matches!(waiters.leave(first), Turn::Waiting(_)));
         assert_eq!(waiters.remind().len(), 1);
-        assert_eq!(waiters.remind().len(), 0);
         assert!(waiters.serve(()).is_ok(), "a reminder is no turn");
+    }
+
+    /// By which the pool decides whose wait it times.
+    #[test]
+    fn those_who_join_are_counted_from_tick_to_tick() {
+        let mut waiters: Waiters<()> = Waiters::new(usize::MAX);
+        let join = |waiters: &mut Waiters<()>| waiters.join(Waker::noop().clone()).1;
+        assert_eq!((join(&mut waiters), join(&mut waiters)), (0, 1));
+        assert!(waiters.serve(()).is_ok(), "those served are counted too");
+        assert_eq!(join(&mut waiters), 2);
+        waiters.remind();
+        assert_eq!(join(&mut waiters), 0);
     }
 
     /// Against a plain list that is searched from the front.
@@ -304,7 +307,7 @@ mod tests {
             let busy = rng.u8(2..9);
             for ticket in 0..2000 {
                 match rng.u8(..10) {
-                    roll if roll < busy => expected.push(waiters.join(Waker::noop().clone())),
+                    roll if roll < busy => expected.push(waiters.join(Waker::noop().clone()).0),
                     9 if !expected.is_empty() => {
                         let number = expected.remove(rng.usize(..expected.len()));
                         assert!(matches!(waiters.leave(number), Turn::Waiting(_)), "seed {seed}");

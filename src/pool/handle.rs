@@ -1,28 +1,23 @@
 use std::future::Future;
-use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use actix::Addr;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::acquire::Acquire;
 use super::lease::Lease;
 use super::{Error, ErrorKind, LeaseRequest, timer};
 use crate::actor::{Drain, Inspect, Reconfigure, Resource, Shared, Supervisor};
 use crate::config::Config;
 use crate::guest::Session;
-use crate::handoff::{Take, TakeError, Taken};
-use crate::model::{Exhausted, PoolName, PoolSpec};
-use crate::observe::{Snapshot, Status, count};
+use crate::handoff::Taken;
+use crate::model::{PoolName, PoolSpec};
+use crate::observe::{Snapshot, Status};
 
 /// Longest that [`ErrorKind::Exhausted`] asks anybody to stay away, and what it says before there was a wait.
 const RETRY_AFTER: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(5));
-
-/// Timeouts shorter than this get their timer when the wait begins, all others when the handoff reminds them,
-/// after two ticks of the coarse clock (100 ms) at most.
-const TIMER_AT_ONCE: Duration = Duration::from_millis(500);
 
 /// A pool of warm runtimes. Cheap to clone; clones are the same pool.
 ///
@@ -45,8 +40,8 @@ impl Pool {
     ///
     /// # Errors
     /// As [`acquire_with`](Self::acquire_with).
-    pub async fn acquire(&self) -> Result<Lease, Error> {
-        self.acquire_with(LeaseRequest::new()).await
+    pub fn acquire(&self) -> impl Future<Output = Result<Lease, Error>> + Send {
+        Acquire::new(self, LeaseRequest::new())
     }
 
     /// Leases a runtime. A ready one is taken at once; otherwise the request waits its turn, strictly in order.
@@ -56,36 +51,17 @@ impl Pool {
     ///
     /// # Errors
     /// [`ErrorKind::TimedOut`] after the timeout, [`ErrorKind::Exhausted`] at once when none is ready and the
-    /// request says [`Exhausted::Fail`], [`ErrorKind::Overloaded`] when `queue` others wait already,
+    /// request says [`Exhausted::Fail`](crate::Exhausted::Fail), [`ErrorKind::Overloaded`] when `queue` others wait already,
     /// [`ErrorKind::Closed`] when the pool drains, also while waiting.
-    pub async fn acquire_with(&self, request: LeaseRequest) -> Result<Lease, Error> {
-        let mut deadline = None;
-        loop {
-            let mut take = pin!(self.shared.handoff.take());
-            let at_once = std::future::poll_fn(|cx| match take.as_mut().poll(cx) {
-                Poll::Ready(taken) => Poll::Ready(Some(taken)),
-                Poll::Pending if take.is_queued() => Poll::Ready(None),
-                Poll::Pending => Poll::Pending,
-            });
-            let taken = match at_once.await {
-                Some(taken) => taken.map_err(|error| self.refused(error))?,
-                None => self.wait(take, &request, &mut deadline).await?,
-            };
-            if !self.shared.knobs.needs_test(taken.idle()) || self.answers(&taken).await {
-                self.shared.board.leases.count(taken.runtime());
-                return Ok(Lease::new(taken));
-            }
-            reject(taken);
-        }
+    pub fn acquire_with(&self, request: LeaseRequest) -> impl Future<Output = Result<Lease, Error>> + Send {
+        Acquire::new(self, request)
     }
 
     /// Leases a runtime if one is ready now; `None` otherwise, and when the pool drains. Never waits, so a
     /// runtime that has been idle for longer than `test_after_idle` is not tested first.
     #[must_use]
     pub fn try_acquire(&self) -> Option<Lease> {
-        let taken = self.shared.handoff.try_take()?;
-        self.shared.board.leases.count(taken.runtime());
-        Some(Lease::new(taken))
+        self.shared.handoff.try_take().map(|taken| self.lease(taken))
     }
 
     /// The figures at this moment. Costs no more than reading them; asks no actor.
@@ -153,72 +129,13 @@ impl Pool {
         }
     }
 
-    /// Goes on with a take that did not get its runtime at once.
-    async fn wait(
-        &self,
-        mut take: Pin<&mut Take<'_, Resource>>,
-        request: &LeaseRequest,
-        deadline: &mut Option<(Instant, Duration)>,
-    ) -> Result<Taken<Resource>, Error> {
-        let knobs = &self.shared.knobs;
-        match request.when_exhausted.unwrap_or_else(|| knobs.when_exhausted()) {
-            Exhausted::Wait => {}
-            Exhausted::Overflow => self.shared.want_overflow(),
-            Exhausted::Fail => {
-                count(&self.shared.board.exhausted);
-                return Err(self.error("acquire", ErrorKind::Exhausted { retry_after: self.retry_after() }));
-            }
-        }
-        let started = Instant::now();
-        let (deadline, timeout) = *deadline.get_or_insert_with(|| {
-            let timeout = request.timeout.unwrap_or_else(|| knobs.acquire_timeout());
-            (started + timeout, timeout)
-        });
-        let early = if timeout < TIMER_AT_ONCE { None } else { woken(take.as_mut()).await };
-        let taken = match early {
-            Some(taken) => Some(taken),
-            None => timer::by(&self.shared.runtime, deadline, take).await,
-        };
-        match taken {
-            Some(Ok(taken)) => {
-                self.shared.board.cold.count(taken.runtime());
-                if taken.uses() == 0 {
-                    count(&self.shared.board.cold_launch);
-                }
-                self.record_wait(started, taken.uses());
-                Ok(taken)
-            }
-            Some(Err(error)) => Err(self.refused(error)),
-            None => {
-                count(&self.shared.board.timeouts);
-                Err(self.timed_out("acquire", timeout))
-            }
-        }
-    }
-
-    /// All waits of a young runtime are timed, then one in so many, which stands for the others: two clock reads
-    /// would cost as much as a short wait.
-    fn record_wait(&self, started: Instant, uses: u64) {
-        const EACH: u64 = 8;
-        let stands_for = if uses < 64 { 1 } else { EACH * u64::from(uses.is_multiple_of(EACH)) };
-        if stands_for > 0 {
-            self.shared.board.wait.record_many(started.elapsed(), stands_for);
-        }
-    }
-
-    fn refused(&self, error: TakeError) -> Error {
-        let kind = match error {
-            TakeError::Overloaded { waiters } => {
-                count(&self.shared.board.overloaded);
-                ErrorKind::Overloaded { waiters }
-            }
-            TakeError::Closed => ErrorKind::Closed,
-        };
-        self.error("acquire", kind)
+    pub(super) fn lease(&self, taken: Taken<Resource>) -> Lease {
+        self.shared.board.leases.count(taken.runtime());
+        Lease::new(taken)
     }
 
     /// Whether a runtime that has lain idle still answers.
-    async fn answers(&self, taken: &Taken<Resource>) -> bool {
+    pub(super) async fn answers(&self, taken: &Taken<Resource>) -> bool {
         let settings = self.shared.settings();
         let wire = Arc::clone(&taken.resource().wire);
         let session = Session::new(wire, taken.epoch(), Arc::clone(&settings.defaults));
@@ -235,40 +152,17 @@ impl Pool {
         self.supervisor.send(message).await.map_err(|_| self.error(operation, ErrorKind::Closed))
     }
 
-    fn retry_after(&self) -> Duration {
+    pub(super) fn retry_after(&self) -> Duration {
         let (least, most) = RETRY_AFTER;
         self.shared.board.wait.summary().mean().unwrap_or(least).clamp(least, most)
     }
 
-    fn timed_out(&self, operation: &'static str, waited: Duration) -> Error {
+    pub(super) fn timed_out(&self, operation: &'static str, waited: Duration) -> Error {
         let trouble = self.shared.board.trouble().map(|trouble| trouble.to_string());
         self.error(operation, ErrorKind::TimedOut { waited, trouble })
     }
 
-    fn error(&self, operation: &'static str, kind: ErrorKind) -> Error {
+    pub(super) fn error(&self, operation: &'static str, kind: ErrorKind) -> Error {
         Error::new(operation, kind).in_pool(self.name())
     }
-}
-
-/// What a take comes to that is queued, when it is next woken: `None` when that was not for its turn. The handoff
-/// wakes everybody who has waited for a tick of the coarse clock, so a timer can wait until then.
-async fn woken(mut take: Pin<&mut Take<'_, Resource>>) -> Option<Result<Taken<Resource>, TakeError>> {
-    // It has been polled in this very turn, and its waker is in its place.
-    let mut polled = true;
-    std::future::poll_fn(|cx| {
-        if std::mem::take(&mut polled) {
-            return Poll::Pending;
-        }
-        match take.as_mut().poll(cx) {
-            Poll::Ready(taken) => Poll::Ready(Some(taken)),
-            Poll::Pending => Poll::Ready(None),
-        }
-    })
-    .await
-}
-
-/// A runtime that failed its test goes home to be destroyed, and is not leased.
-fn reject(mut taken: Taken<Resource>) {
-    taken.resource().quarantine();
-    taken.lease();
 }

@@ -1,5 +1,6 @@
 //! The public face: start an [`Ostler`], take a [`Pool`] from it, a [`Lease`] from that.
 
+mod acquire;
 mod backends;
 pub mod blocking;
 mod builder;

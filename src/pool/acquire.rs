@@ -1,0 +1,193 @@
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::time::{Instant, Sleep};
+
+use super::{Error, ErrorKind, Lease, LeaseRequest, Pool, timer};
+use crate::actor::Resource;
+use crate::handoff::{Take, TakeError, Taken};
+use crate::model::Exhausted;
+use crate::observe::count;
+
+/// Timeouts shorter than this get their timer when the wait begins, all others when the handoff reminds them,
+/// at the next tick of the coarse clock (50 ms).
+const TIMER_AT_ONCE: Duration = Duration::from_millis(500);
+
+/// So many waits between two ticks of the coarse clock are timed, and of all others one in `EACH`, which stands
+/// for them: two clock reads cost as much as a short wait. One that is not timed has its deadline counted from
+/// the next tick.
+const TIMED: usize = 64;
+const EACH: usize = 16;
+
+/// One request, from the first poll to its lease.
+///
+/// ```text
+///             ready                        fresh, or answers
+///   Taking ──────────▶ how long idle? ───────────────────────▶ Lease
+///    │  ▲                    │ too long           ▲
+///    ▼  │ woken              ▼                    │
+///   Waiting              Testing ─────────────────┘
+///    │ alarm                 │ does not answer: Taking
+///    ▼                       ▼
+///   TimedOut
+/// ```
+///
+/// Written out by hand because every lease comes through here: what an `async fn` keeps ready for tests and timers
+/// that hardly any of them meets costs each as much as the handoff itself.
+pub(super) struct Acquire<'a> {
+    pool: &'a Pool,
+    request: LeaseRequest,
+    take: Take<'a, Resource>,
+    /// Whether the take has been seen to wait.
+    waiting: bool,
+    /// Since the request first had to wait.
+    wait: Option<Wait>,
+    test: Option<Test<'a>>,
+}
+
+/// Answers the runtime, if that answers.
+type Test<'a> = Pin<Box<dyn Future<Output = Option<Taken<Resource>>> + Send + 'a>>;
+
+struct Wait {
+    /// When it began, if it is timed.
+    began: Option<Instant>,
+    /// How many waits its time is for.
+    stands_for: u64,
+    alarm: Option<Pin<Box<Sleep>>>,
+}
+
+impl<'a> Acquire<'a> {
+    pub(super) fn new(pool: &'a Pool, request: LeaseRequest) -> Self {
+        let take = pool.shared.handoff.take();
+        Self { pool, request, take, waiting: false, wait: None, test: None }
+    }
+
+    fn lease(&mut self, taken: Taken<Resource>) -> Lease {
+        if let Some(wait) = &self.wait {
+            let board = &self.pool.shared.board;
+            board.cold.count(taken.runtime());
+            if taken.uses() == 0 {
+                count(&board.cold_launch);
+            }
+            if let Some(began) = wait.began {
+                board.wait.record_many(began.elapsed(), wait.stands_for);
+            }
+        }
+        self.pool.lease(taken)
+    }
+
+    #[cold]
+    fn test(&mut self, taken: Taken<Resource>) {
+        let pool = self.pool;
+        self.test = Some(Box::pin(async move {
+            let answers = pool.answers(&taken).await;
+            if answers { Some(taken) } else { reject(taken) }
+        }));
+    }
+
+    /// `None` when the runtime does not answer, and there is another one to be taken.
+    #[cold]
+    fn poll_test(&mut self, cx: &mut Context<'_>) -> Poll<Option<Lease>> {
+        let Some(test) = &mut self.test else { return Poll::Ready(None) };
+        let taken = ready!(test.as_mut().poll(cx));
+        self.test = None;
+        if taken.is_none() {
+            self.take = self.pool.shared.handoff.take();
+            self.waiting = false;
+        }
+        Poll::Ready(taken.map(|taken| self.lease(taken)))
+    }
+
+    /// The take has a place among the waiters.
+    fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
+        let woken = std::mem::replace(&mut self.waiting, true);
+        if !woken && let Err(error) = self.begin_wait() {
+            return Poll::Ready(error);
+        }
+        let (Some(wait), Some(timeout)) = (&mut self.wait, self.request.timeout) else {
+            return Poll::Pending;
+        };
+        if wait.alarm.is_none() && (woken || timeout < TIMER_AT_ONCE) {
+            let deadline = wait.began.unwrap_or_else(Instant::now) + timeout;
+            wait.alarm = Some(Box::pin(timer::sleep_until(&self.pool.shared.runtime, deadline)));
+        }
+        let Some(alarm) = &mut wait.alarm else { return Poll::Pending };
+        ready!(alarm.as_mut().poll(cx));
+        count(&self.pool.shared.board.timeouts);
+        Poll::Ready(self.pool.timed_out("acquire", timeout))
+    }
+
+    fn begin_wait(&mut self) -> Result<(), Error> {
+        let shared = &self.pool.shared;
+        match self.request.when_exhausted.unwrap_or_else(|| shared.knobs.when_exhausted()) {
+            Exhausted::Wait => {}
+            Exhausted::Overflow => shared.want_overflow(),
+            Exhausted::Fail => {
+                count(&shared.board.exhausted);
+                let retry_after = self.pool.retry_after();
+                return Err(self.pool.error("acquire", ErrorKind::Exhausted { retry_after }));
+            }
+        }
+        if self.wait.is_none() {
+            let timeout = *self.request.timeout.get_or_insert_with(|| shared.knobs.acquire_timeout());
+            let nth = self.take.nth_waiter();
+            let timed = nth < TIMED || nth.is_multiple_of(EACH) || timeout < TIMER_AT_ONCE;
+            let stands_for = if nth < TIMED { 1 } else { EACH as u64 * u64::from(nth.is_multiple_of(EACH)) };
+            self.wait = Some(Wait { began: timed.then(Instant::now), stands_for, alarm: None });
+        }
+        Ok(())
+    }
+
+    fn refused(&self, error: TakeError) -> Error {
+        let kind = match error {
+            TakeError::Overloaded { waiters } => {
+                count(&self.pool.shared.board.overloaded);
+                ErrorKind::Overloaded { waiters }
+            }
+            TakeError::Closed => ErrorKind::Closed,
+        };
+        self.pool.error("acquire", kind)
+    }
+}
+
+impl Future for Acquire<'_> {
+    type Output = Result<Lease, Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        loop {
+            if this.test.is_some()
+                && let Some(lease) = ready!(this.poll_test(cx))
+            {
+                return Poll::Ready(Ok(lease));
+            }
+            let taken = match Pin::new(&mut this.take).poll(cx) {
+                Poll::Ready(Ok(taken)) => taken,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(this.refused(error))),
+                Poll::Pending if this.take.is_queued() => return this.poll_wait(cx).map(Err),
+                // It only lets its neighbours run.
+                Poll::Pending => return Poll::Pending,
+            };
+            if !this.pool.shared.knobs.needs_test(taken.idle()) {
+                return Poll::Ready(Ok(this.lease(taken)));
+            }
+            this.test(taken);
+        }
+    }
+}
+
+impl fmt::Debug for Acquire<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Acquire").field("request", &self.request).finish_non_exhaustive()
+    }
+}
+
+/// A runtime that failed its test goes home to be destroyed, and is not leased.
+fn reject(mut taken: Taken<Resource>) -> Option<Taken<Resource>> {
+    taken.resource().quarantine();
+    taken.lease();
+    None
+}

@@ -1,6 +1,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::{Actor, ActorContext, Context, Handler, Message, Recipient};
 use slog::debug;
@@ -87,9 +88,9 @@ impl Health {
         }
     }
 
-    fn schedule(&mut self, now: Moment, key: Key, spec: HealthSpec) {
+    fn schedule(&mut self, now: Moment, key: Key, interval: Duration) {
         let jitter = 0.9 + self.rng.f64() / 10.0;
-        self.due.push(Reverse((now + spec.interval.mul_f64(jitter), key)));
+        self.due.push(Reverse((now + interval.mul_f64(jitter), key)));
     }
 
     fn failed(&mut self, key: &Key) {
@@ -112,9 +113,10 @@ impl Handler<Watch> for Health {
 
     fn handle(&mut self, watch: Watch, _: &mut Self::Context) {
         let key = (watch.pool, watch.id);
+        let interval = watch.spec.interval;
         let watched = Watched { runtime: watch.runtime, spec: watch.spec, failures: 0, asked: false };
         if self.watched.insert(key.clone(), watched).is_none() {
-            self.schedule(self.clock.now(), key, watch.spec);
+            self.schedule(self.clock.now(), key, interval);
         }
     }
 }
@@ -142,9 +144,9 @@ impl Handler<HealthTick> for Health {
             }
             let Some(watched) = self.watched.get_mut(&key) else { continue };
             watched.asked = true;
-            let spec = watched.spec;
+            let interval = watched.spec.interval;
             watched.runtime.do_send(Probe { answer: self.answers.clone() });
-            self.schedule(now, key, spec);
+            self.schedule(now, key, interval);
         }
     }
 }

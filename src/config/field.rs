@@ -1,8 +1,13 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::model::{Exhausted, IsolationLevel, NetworkAccess, ResetPolicy};
+use crate::model::{
+    Capability, ContainerMode, ContainerNetwork, EngineHost, Exhausted, ExtraHost, Gpus, IsolationLevel,
+    NetworkAccess, PortMap, PullPolicy, ResetPolicy, Seccomp, SecretSource, StatusRange, Transport, Ulimit,
+    Volume,
+};
 
 use super::log::{LogFormat, LogLevel};
 use super::setting::Setting;
@@ -63,6 +68,16 @@ impl Field for u32 {
     }
 }
 
+impl Field for u16 {
+    fn setting(&self) -> Setting {
+        Setting::Integer((*self).into())
+    }
+
+    fn from_setting(setting: Setting) -> Option<Self> {
+        u64::from_setting(setting)?.try_into().ok()
+    }
+}
+
 impl Field for usize {
     fn setting(&self) -> Setting {
         // No machine has more than 64 bits of address.
@@ -94,11 +109,46 @@ macro_rules! plain_fields {
 plain_fields! {
     Duration: Duration;
     f64: Fraction;
+    bool: Flag;
     String: Text;
     PathBuf: Path;
     Vec<String>: Words;
     Vec<PathBuf>: Paths;
 }
+
+/// Types that are written as text of a form of their own.
+macro_rules! text_fields {
+    ($($field:ty),+) => {$(
+        impl Field for $field {
+            fn setting(&self) -> Setting {
+                Setting::Text(self.to_string())
+            }
+
+            fn from_setting(setting: Setting) -> Option<Self> {
+                String::from_setting(setting)?.parse().ok()
+            }
+        }
+    )+};
+}
+
+text_fields! { EngineHost, ContainerNetwork, Gpus, Seccomp, StatusRange }
+
+/// Lists of such.
+macro_rules! list_fields {
+    ($($field:ty),+) => {$(
+        impl Field for $field {
+            fn setting(&self) -> Setting {
+                Setting::Words(self.iter().map(ToString::to_string).collect())
+            }
+
+            fn from_setting(setting: Setting) -> Option<Self> {
+                <Vec<String>>::from_setting(setting)?.iter().map(|text| text.parse().ok()).collect()
+            }
+        }
+    )+};
+}
+
+list_fields! { Vec<Volume>, Vec<PortMap>, Vec<IpAddr>, Vec<ExtraHost>, Vec<Ulimit>, BTreeSet<Capability> }
 
 impl Field for BTreeMap<String, String> {
     fn setting(&self) -> Setting {
@@ -113,6 +163,25 @@ impl Field for BTreeMap<String, String> {
     }
 
     /// Adds to what is there: a pool's variables go on top of those of `[defaults]`.
+    fn assign(&mut self, setting: Setting) -> Option<()> {
+        self.extend(Self::from_setting(setting)?);
+        Some(())
+    }
+}
+
+impl Field for BTreeMap<String, SecretSource> {
+    fn setting(&self) -> Setting {
+        Setting::Secrets(self.clone())
+    }
+
+    fn from_setting(setting: Setting) -> Option<Self> {
+        match setting {
+            Setting::Secrets(secrets) => Some(secrets),
+            _ => None,
+        }
+    }
+
+    /// As with the environment.
     fn assign(&mut self, setting: Setting) -> Option<()> {
         self.extend(Self::from_setting(setting)?);
         Some(())
@@ -154,6 +223,9 @@ word_fields! {
     ResetPolicy { None = "none", Wipe = "wipe" }
     IsolationLevel { Auto = "auto", Strict = "strict", Basic = "basic" }
     NetworkAccess { None = "none", Host = "host" }
+    Transport { Auto = "auto", Link = "link", Attach = "attach" }
+    PullPolicy { Never = "never", Missing = "missing", Always = "always" }
+    ContainerMode { Sandbox = "sandbox", Service = "service" }
     LogLevel {
         Critical = "critical", Error = "error", Warning = "warning", Info = "info", Debug = "debug",
         Trace = "trace"

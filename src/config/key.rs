@@ -54,24 +54,40 @@ macro_rules! keys {
     };
 }
 
-/// A table of the keys that only one backend has.
-macro_rules! backend_keys {
-    ($table:literal $variant:ident($settings:ty): $($field:ident: $kind:expr, $doc:expr;)+) => {
-        &[$(Key {
-            name: concat!($table, ".", stringify!($field)),
+/// A table of the keys that count only where an enum among the spec's fields is of certain variants.
+macro_rules! variant_keys {
+    (
+        $table:literal in $($place:ident).+: $enum:ident::[$($variant:ident)|+]($settings:ty):
+        $($head:ident $(.$tail:ident)*: $kind:expr, $doc:expr;)+
+    ) => {
+        variant_keys!(@ [$($place).+] [settings; $($enum::$variant(settings))|+] $settings;
+            $($table, $head [$(.$tail)*]: $kind, $doc;)+)
+    };
+    (
+        @ $place:tt [$bound:ident; $variants:pat] $settings:ty;
+        $($table:literal, $head:ident $tail:tt: $kind:expr, $doc:expr;)+
+    ) => {
+        &[$(variant_keys!(@@ $place [$bound; $variants] $settings; $table, $head $tail: $kind, $doc)),+]
+    };
+    (
+        @@ [$($place:ident).+] [$bound:ident; $variants:pat] $settings:ty;
+        $table:literal, $head:ident [$(.$tail:ident)*]: $kind:expr, $doc:expr
+    ) => {
+        Key {
+            name: concat!($table, ".", stringify!($head) $(, ".", stringify!($tail))*),
             kind: $kind,
-            optional: is_optional(|settings: &$settings| &settings.$field),
+            optional: is_optional(|settings: &$settings| &settings.$head$(.$tail)*),
             doc: $doc,
-            get: |spec: &PoolSpec| match &spec.backend {
-                BackendSpec::$variant(settings) => Some(Field::setting(&settings.$field)),
+            get: |spec: &PoolSpec| match &spec.$($place).+ {
+                $variants => Some(Field::setting(&$bound.$head$(.$tail)*)),
                 _ => None,
             },
-            set: |spec: &mut PoolSpec, setting| match &mut spec.backend {
-                BackendSpec::$variant(settings) => Field::assign(&mut settings.$field, setting),
+            set: |spec: &mut PoolSpec, setting| match &mut spec.$($place).+ {
+                $variants => Field::assign(&mut $bound.$head$(.$tail)*, setting),
                 _ => None,
             },
-        }),+]
+        }
     };
 }
 
-pub(super) use {backend_keys, keys};
+pub(super) use {keys, variant_keys};

@@ -3,26 +3,28 @@
 use std::time::Duration;
 
 use crate::model::{
-    BackendSpec, Exhausted, FakeSpec, IsolationLevel, NetworkAccess, PoolSpec, ProcessSpec, ResetPolicy,
+    BackendSpec, ContainerSpec, ExecProbe, Exhausted, FakeSpec, FileProbe, HttpProbe, IsolationLevel,
+    NetworkAccess, PoolSpec, Probe, ProcessSpec, ResetPolicy, TcpProbe,
 };
 
+use super::container::{CONTAINER, shapes};
 use super::field::{Choice, Field};
-use super::key::{Key, backend_keys, is_optional, keys};
+use super::key::{Key, is_optional, keys, variant_keys};
 use super::kind::Kind;
 use super::log::{LogFormat, LogLevel};
 use super::settings::Config;
 
-const KIB: u64 = 1 << 10;
+pub(super) const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
-const GIB: u64 = 1 << 30;
-const TIB: u64 = 1 << 40;
+pub(super) const GIB: u64 = 1 << 30;
+pub(super) const TIB: u64 = 1 << 40;
 
-const fn ms(low: u64, high: Duration) -> Kind {
+pub(super) const fn ms(low: u64, high: Duration) -> Kind {
     Kind::Duration(Duration::from_millis(low), high)
 }
 
 const MIN_10: Duration = Duration::from_mins(10);
-const HOUR: Duration = Duration::from_hours(1);
+pub(super) const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 const DAYS_30: Duration = Duration::from_hours(30 * 24);
 
@@ -43,15 +45,17 @@ pub(super) const TOP: &[Key<Config>] = keys! { Config:
 /// What makes the runtimes. Read before all others, because it decides which of them apply.
 pub(super) const BACKEND: Key<PoolSpec> = Key {
     name: "backend",
-    kind: Kind::Choice(&["process", "fake", "custom"]),
+    kind: Kind::Choice(&["process", "docker", "podman", "fake", "custom"]),
     optional: false,
-    doc: "What makes the runtimes: sandboxed processes, nothing real (for tests), or the application's own.",
+    doc: "What makes the runtimes: sandboxed processes, containers, nothing real (for tests), or the application's own.",
     get: |spec| Some(Field::setting(&backend_name(&spec.backend).to_owned())),
     set: |spec, setting| {
         let name = String::from_setting(setting)?;
         if name != backend_name(&spec.backend) {
             spec.backend = match name.as_str() {
                 "process" => BackendSpec::Process(ProcessSpec::default()),
+                "docker" => BackendSpec::Docker(ContainerSpec::default()),
+                "podman" => BackendSpec::Podman(ContainerSpec::default()),
                 "fake" => BackendSpec::Fake(FakeSpec::default()),
                 "custom" => BackendSpec::Custom,
                 _ => return None,
@@ -61,7 +65,7 @@ pub(super) const BACKEND: Key<PoolSpec> = Key {
     },
 };
 
-/// The backend's name, which is also that of the table with its own keys.
+/// The backend's name.
 pub(super) const fn backend_name(backend: &BackendSpec) -> &'static str {
     match backend {
         BackendSpec::Process(_) => "process",
@@ -72,9 +76,87 @@ pub(super) const fn backend_name(backend: &BackendSpec) -> &'static str {
     }
 }
 
-/// Every key of a pool, in the order of documentation.
+/// What shows that a runtime is healthy. As with the backend, it decides which other keys apply.
+const PROBE: Key<PoolSpec> = Key {
+    name: "health.probe",
+    kind: Kind::Choice(&["guest", "exec", "http", "tcp", "file", "image"]),
+    optional: false,
+    doc: "What shows health, beside the guest's answer to a ping: a command, a server, a port, a file, the image's own check.",
+    get: |spec| Some(Field::setting(&probe_name(&spec.health.probe).to_owned())),
+    set: |spec, setting| {
+        let name = String::from_setting(setting)?;
+        if name != probe_name(&spec.health.probe) {
+            spec.health.probe = match name.as_str() {
+                "guest" => Probe::Guest,
+                "exec" => Probe::Exec(ExecProbe::default()),
+                "http" => Probe::Http(HttpProbe::default()),
+                "tcp" => Probe::Tcp(TcpProbe::default()),
+                "file" => Probe::File(FileProbe::default()),
+                "image" => Probe::Image,
+                _ => return None,
+            };
+        }
+        Some(())
+    },
+};
+
+const fn probe_name(probe: &Probe) -> &'static str {
+    match probe {
+        Probe::Guest => "guest",
+        Probe::Exec(_) => "exec",
+        Probe::Http(_) => "http",
+        Probe::Tcp(_) => "tcp",
+        Probe::File(_) => "file",
+        Probe::Image => "image",
+    }
+}
+
+/// A table of keys that apply only to some pools.
+pub(super) struct Conditional {
+    /// Its name within the pool.
+    pub(super) table: &'static str,
+    /// To which, as the condition is written in a file.
+    pub(super) only: &'static str,
+    /// Whether a pool is one of them; if not, what it has instead.
+    pub(super) fits: fn(&PoolSpec) -> Result<(), String>,
+}
+
+const fn conditional(
+    table: &'static str,
+    only: &'static str,
+    fits: fn(&PoolSpec) -> Result<(), String>,
+) -> Conditional {
+    Conditional { table, only, fits }
+}
+
+/// The tables that not every pool may have.
+pub(super) const CONDITIONAL: &[Conditional] = &[
+    conditional("process", "backend = \"process\"", |pool| backend_is(pool, &["process"])),
+    conditional("container", "backend = \"docker\" and backend = \"podman\"", |pool| {
+        backend_is(pool, &["docker", "podman"])
+    }),
+    conditional("fake", "backend = \"fake\"", |pool| backend_is(pool, &["fake"])),
+    conditional("health.exec", "health.probe = \"exec\"", |pool| probe_is(pool, "exec")),
+    conditional("health.http", "health.probe = \"http\"", |pool| probe_is(pool, "http")),
+    conditional("health.tcp", "health.probe = \"tcp\"", |pool| probe_is(pool, "tcp")),
+    conditional("health.file", "health.probe = \"file\"", |pool| probe_is(pool, "file")),
+];
+
+fn backend_is(pool: &PoolSpec, names: &[&str]) -> Result<(), String> {
+    let name = backend_name(&pool.backend);
+    if names.contains(&name) { Ok(()) } else { Err(format!("backend = \"{name}\"")) }
+}
+
+fn probe_is(pool: &PoolSpec, wanted: &str) -> Result<(), String> {
+    let name = probe_name(&pool.health.probe);
+    if name == wanted { Ok(()) } else { Err(format!("health.probe = \"{name}\"")) }
+}
+
+/// Every key of a pool, in the order of documentation. Those that decide which others apply come before them.
 pub(super) fn pool() -> impl Iterator<Item = &'static Key<PoolSpec>> + Clone {
-    std::iter::once(&BACKEND).chain(COMMON).chain(PROCESS).chain(FAKE)
+    let first = std::iter::once(&BACKEND).chain(COMMON).chain(std::iter::once(&PROBE));
+    let probes = EXEC_PROBE.iter().chain(HTTP_PROBE).chain(TCP_PROBE).chain(FILE_PROBE);
+    first.chain(HEALTH).chain(probes).chain(FURTHER).chain(PROCESS).chain(CONTAINER).chain(FAKE)
 }
 
 const COMMON: &[Key<PoolSpec>] = keys! { PoolSpec:
@@ -118,12 +200,46 @@ const COMMON: &[Key<PoolSpec>] = keys! { PoolSpec:
         "Bytes of each output stream kept by a command that sets no limit; the rest is dropped, and said so.";
     env: Kind::Environment,
         "Environment of every command, on top of PATH, HOME and LANG. Values are treated as secrets.";
+};
+
+const HEALTH: &[Key<PoolSpec>] = keys! { PoolSpec:
     health.interval: ms(10, HOUR),
         "Between two probes of one runtime, with up to a tenth of jitter.";
     health.timeout: ms(1, MIN_10),
         "Longest a probe may take before it counts as failed.";
     health.retries: Kind::Count(1, 100),
         "Failed probes in a row that make a runtime unhealthy, which replaces it.";
+    health.start_period: ms(0, HOUR),
+        "How long after its launch a runtime's failed probes do not count.";
+};
+
+const EXEC_PROBE: &[Key<PoolSpec>] = variant_keys! { "health.exec" in health.probe: Probe::[Exec](ExecProbe):
+    command: Kind::Command,
+        "The command; it must be set for this probe.";
+};
+
+const HTTP_PROBE: &[Key<PoolSpec>] = variant_keys! { "health.http" in health.probe: Probe::[Http](HttpProbe):
+    port: Kind::Count(1, 65535),
+        "The port inside, reached from the host: one of `container.ports`, or any if the network is the host's.";
+    path: Kind::Word(&shapes::URL_PATH),
+        "Path and query of the `GET`; redirects are not followed.";
+    status: Kind::Word(&shapes::STATUS),
+        "What the answer's status must be.";
+    body: Kind::Word(&shapes::ANY_TEXT),
+        "Text that the first 64KiB of the answer's body must have in them.";
+};
+
+const TCP_PROBE: &[Key<PoolSpec>] = variant_keys! { "health.tcp" in health.probe: Probe::[Tcp](TcpProbe):
+    port: Kind::Count(1, 65535),
+        "The port inside; reached as with `http`.";
+};
+
+const FILE_PROBE: &[Key<PoolSpec>] = variant_keys! { "health.file" in health.probe: Probe::[File](FileProbe):
+    path: Kind::Word(&shapes::INNER_PATH),
+        "The file; a relative path starts at the workspace.";
+};
+
+const FURTHER: &[Key<PoolSpec>] = keys! { PoolSpec:
     restart.intensity: Kind::Count(1, 10_000),
         "Launches caused by failure that one `window` may hold; with more the pool is degraded.";
     restart.window: ms(100, DAY),
@@ -144,7 +260,7 @@ const COMMON: &[Key<PoolSpec>] = keys! { PoolSpec:
         "Open descriptors of each process.";
 };
 
-const PROCESS: &[Key<PoolSpec>] = backend_keys! { "process" Process(ProcessSpec):
+const PROCESS: &[Key<PoolSpec>] = variant_keys! { "process" in backend: BackendSpec::[Process](ProcessSpec):
     isolation: Kind::Choice(IsolationLevel::WORDS),
         "`auto`: the strongest this host allows, logging what is missing; `strict`: all of it; `basic`: no namespaces.";
     network: Kind::Choice(NetworkAccess::WORDS),
@@ -159,7 +275,7 @@ const PROCESS: &[Key<PoolSpec>] = backend_keys! { "process" Process(ProcessSpec)
         "User and group of the host that runtimes run as when ostler runs as root. Never root itself.";
 };
 
-const FAKE: &[Key<PoolSpec>] = backend_keys! { "fake" Fake(FakeSpec):
+const FAKE: &[Key<PoolSpec>] = variant_keys! { "fake" in backend: BackendSpec::[Fake](FakeSpec):
     seed: Kind::Count(0, u64::MAX),
         "Seed of all its choices.";
     launch: ms(0, HOUR),

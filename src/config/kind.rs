@@ -1,12 +1,16 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use config::{Map, Value, ValueKind};
 
+use crate::model::OWN_LABELS;
+
 use super::nearest::nearest;
-use super::setting::{OFF, Setting, quoted};
+use super::secrets;
+use super::setting::{OFF, Setting, inline, quoted, segment};
+use super::shape::Shape;
 use super::size;
 
 /// What a key's value looks like, and its bounds. Both ends belong to the range.
@@ -26,8 +30,20 @@ pub(super) enum Kind {
     Paths,
     /// A program and its arguments.
     Command,
+    /// True or false.
+    Flag,
+    /// Text of a certain form.
+    Word(&'static Shape),
+    /// A list of such.
+    Words(&'static Shape),
+    /// Paths, relative to the config file.
+    Files,
     /// Environment variables.
     Environment,
+    /// Text by name that is not secret.
+    Labels,
+    /// Where secrets come from, by name.
+    Secrets,
 }
 
 impl Kind {
@@ -40,7 +56,9 @@ impl Kind {
                 Setting::Integer(size::parse(text).ok_or(unreadable)?)
             }
             (ValueKind::String(text), Self::Duration(..)) => Setting::Duration(duration(text)?),
-            (ValueKind::String(text), Self::Choice(_) | Self::Name) => Setting::Text(text.clone()),
+            (ValueKind::String(text), Self::Choice(_) | Self::Name | Self::Word(_)) => {
+                Setting::Text(text.clone())
+            }
             (ValueKind::String(text), Self::Path) => Setting::Path(text.into()),
             (ValueKind::I128(_) | ValueKind::I64(_) | ValueKind::Float(_), Self::Duration(..)) => {
                 return Err(NO_UNIT.to_owned());
@@ -56,14 +74,18 @@ impl Kind {
                 Some(Ok(number)) => Setting::Fraction(number),
                 _ => return Err(self.wanted(value, optional)),
             },
-            (ValueKind::Array(items), Self::Command) => {
+            (ValueKind::Boolean(flag), Self::Flag) => Setting::Flag(*flag),
+            (ValueKind::Array(items), Self::Command | Self::Words(_)) => {
                 Setting::Words(texts(items).ok_or_else(|| self.wanted(value, optional))?)
             }
-            (ValueKind::Array(items), Self::Paths) => {
+            (ValueKind::Array(items), Self::Paths | Self::Files) => {
                 let paths = texts(items).ok_or_else(|| self.wanted(value, optional))?;
                 Setting::Paths(paths.into_iter().map(PathBuf::from).collect())
             }
-            (ValueKind::Table(entries), Self::Environment) => Setting::Environment(environment(entries)?),
+            (ValueKind::Table(entries), Self::Secrets) => Setting::Secrets(secrets::read(entries)?),
+            (ValueKind::Table(entries), Self::Environment | Self::Labels) => {
+                Setting::Environment(environment(entries)?)
+            }
             _ => return Err(self.wanted(value, optional)),
         };
         self.check(&setting, optional)?;
@@ -91,12 +113,20 @@ impl Kind {
                     && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
             }
             (Self::Path, Setting::Path(path)) => !path.as_os_str().is_empty(),
+            (Self::Files, Setting::Paths(paths)) => paths.iter().all(|path| !path.as_os_str().is_empty()),
+            (Self::Word(shape), Setting::Text(text)) => return (shape.check)(text),
+            (Self::Words(shape), Setting::Words(items)) => {
+                let wrong = |item: &String| Some(format!("{} {}", quoted(item), (shape.check)(item).err()?));
+                return items.iter().find_map(wrong).map_or(Ok(()), Err);
+            }
+            (Self::Secrets, Setting::Secrets(sources)) => return secrets::check(sources),
             (Self::Paths, Setting::Paths(paths)) => paths.iter().all(|path| path.is_absolute()),
             (Self::Command, Setting::Words(words)) => {
                 words.first().is_none_or(|program| !program.is_empty())
                     && words.iter().all(|word| !word.contains('\0'))
             }
             (Self::Environment, Setting::Environment(pairs)) => return names(pairs),
+            (Self::Labels, Setting::Environment(pairs)) => return labels(pairs),
             _ => true,
         };
         if within { Ok(()) } else { Err(self.out_of_bounds(optional)) }
@@ -130,15 +160,41 @@ impl Kind {
             Self::Path => "a path, relative to the config file's directory".to_owned(),
             Self::Paths => "a list of absolute paths".to_owned(),
             Self::Command => "a list: the program, then its arguments".to_owned(),
+            Self::Flag => "true or false".to_owned(),
+            Self::Word(shape) | Self::Words(shape) => shape.bounds.to_owned(),
+            Self::Files => "a list of paths, relative to the config file's directory".to_owned(),
             Self::Environment => "a table of text, by names without =".to_owned(),
+            Self::Labels => "a table of text, by names other than ostler.*".to_owned(),
+            Self::Secrets => {
+                "a table of { file = PATH }, { env = NAME } or { command = [PROGRAM, …] }".to_owned()
+            }
         };
         if optional { format!("{bounds}, or {}", quoted(OFF)) } else { bounds }
+    }
+
+    /// The setting with its relative paths taken to start at `base`.
+    pub(super) fn rebase(self, setting: Setting, base: &Path) -> Setting {
+        match (self, setting) {
+            (Self::Word(shape), Setting::Text(text)) => Setting::Text((shape.rebase)(&text, base)),
+            (Self::Words(shape), Setting::Words(items)) => {
+                Setting::Words(items.iter().map(|item| (shape.rebase)(item, base)).collect())
+            }
+            (Self::Files, Setting::Paths(paths)) => {
+                Setting::Paths(paths.iter().map(|path| base.join(path)).collect())
+            }
+            (Self::Secrets, Setting::Secrets(sources)) => Setting::Secrets(secrets::rebase(sources, base)),
+            (_, Setting::Path(path)) => Setting::Path(base.join(path)),
+            (_, setting) => setting,
+        }
     }
 
     /// The setting as TOML.
     pub(super) fn show(self, setting: &Setting) -> String {
         match (self, setting) {
             (Self::Size(..), Setting::Integer(bytes)) => quoted(&size::show(*bytes)),
+            (Self::Labels, Setting::Environment(pairs)) => {
+                inline(pairs.iter().map(|(name, value)| format!("{} = {}", segment(name), quoted(value))))
+            }
             _ => setting.to_toml(),
         }
     }
@@ -155,7 +211,13 @@ impl Kind {
             Self::Path => "a path such as \"templates/python\"",
             Self::Paths => "a list of paths such as [\"/usr\", \"/opt/tools\"]",
             Self::Command => "a list of text such as [\"python3\", \"--version\"]",
+            Self::Flag => "true or false",
+            Self::Word(shape) => &format!("text such as {}", shape.example),
+            Self::Words(shape) => &format!("a list of text such as {}", shape.example),
+            Self::Files => "a list of paths such as [\"common.env\"]",
             Self::Environment => "a table of text such as { LANG = \"C.UTF-8\" }",
+            Self::Labels => "a table of text such as { team = \"judges\" }",
+            Self::Secrets => "a table such as { token = { file = \"token.txt\" } }",
         };
         let off = if optional { format!(", or {}", quoted(OFF)) } else { String::new() };
         let within = match &value.kind {
@@ -213,6 +275,17 @@ fn environment(entries: &Map<String, Value>) -> Result<BTreeMap<String, String>,
         _ => Err(format!("found {}, wanted text; put it in quotes", found(value))),
     };
     entries.iter().map(pair).collect()
+}
+
+fn labels(pairs: &BTreeMap<String, String>) -> Result<(), String> {
+    let bad = |name: &&String| name.is_empty() || name.contains('\0');
+    if let Some(name) = pairs.keys().find(|name| name.starts_with(OWN_LABELS)) {
+        return Err(format!("{} is one of ostler's own: they begin with {OWN_LABELS}", quoted(name)));
+    }
+    match pairs.keys().find(bad) {
+        Some(name) => Err(format!("{} cannot be the name of a label", quoted(name))),
+        None => Ok(()),
+    }
 }
 
 fn names(pairs: &BTreeMap<String, String>) -> Result<(), String> {

@@ -46,6 +46,7 @@
 //! ```
 
 mod builder;
+mod container;
 mod field;
 mod format;
 mod host;
@@ -61,8 +62,10 @@ mod print;
 mod problem;
 mod reader;
 mod reference;
+mod secrets;
 mod setting;
 mod settings;
+mod shape;
 mod size;
 mod unknown;
 mod validate;

@@ -141,10 +141,17 @@ fn typed(text: String, kind: Kind) -> ValueKind {
     match kind {
         Kind::Count(..) => text.parse().map_or(ValueKind::String(text), ValueKind::I128),
         Kind::Fraction(..) => text.parse().map_or(ValueKind::String(text), ValueKind::Float),
-        Kind::Command | Kind::Paths => match serde_json::from_str::<Vec<String>>(&text) {
-            Ok(items) => ValueKind::Array(items.into_iter().map(Value::from).collect()),
+        Kind::Flag => text.parse().map_or(ValueKind::String(text), ValueKind::Boolean),
+        Kind::Labels | Kind::Secrets => match serde_json::from_str::<Value>(&text) {
+            Ok(value) => value.kind,
             Err(_) => ValueKind::String(text),
         },
+        Kind::Command | Kind::Paths | Kind::Words(_) | Kind::Files => {
+            match serde_json::from_str::<Vec<String>>(&text) {
+                Ok(items) => ValueKind::Array(items.into_iter().map(Value::from).collect()),
+                Err(_) => ValueKind::String(text),
+            }
+        }
         _ => ValueKind::String(text),
     }
 }

@@ -105,7 +105,7 @@ impl<'a> Reader<'a> {
             }
         }
         let backend_known = !self.places.is_broken(&format!("{scope}.{}", BACKEND.name));
-        self.unknown_in_pool(entries, scope, backend_known.then_some(&spec.backend));
+        self.unknown_in_pool(entries, scope, backend_known.then_some(&spec));
         spec
     }
 
@@ -145,10 +145,7 @@ impl<'a> Reader<'a> {
                 }
             },
         };
-        let setting = match setting {
-            Setting::Path(path) => Setting::Path(self.base.join(path)),
-            setting => setting,
-        };
+        let setting = key.kind.rebase(setting, self.base);
         let place = Place { source: self.source(value), key: path, value: shown(value) };
         Some((setting, place))
     }

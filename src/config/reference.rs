@@ -1,6 +1,9 @@
 use std::fmt::Write as _;
 
-use crate::model::{BackendSpec, FakeSpec, PoolSpec};
+use crate::model::{
+    BackendSpec, ContainerSpec, ExecProbe, FakeSpec, FileProbe, HealthSpec, HttpProbe, PoolSpec, Probe,
+    TcpProbe,
+};
 
 use super::key::Key;
 use super::keys::{TOP, pool};
@@ -35,13 +38,26 @@ pub enum Scope {
 #[must_use]
 pub fn reference() -> Vec<KeyReference> {
     let top = Config::without_pools();
-    let process = PoolSpec::default();
-    let fake = PoolSpec { backend: BackendSpec::Fake(FakeSpec::default()), ..PoolSpec::default() };
+    let backends = [BackendSpec::Docker(ContainerSpec::default()), BackendSpec::Fake(FakeSpec::default())];
+    let probes = [
+        Probe::Exec(ExecProbe::default()),
+        Probe::Http(HttpProbe::default()),
+        Probe::Tcp(TcpProbe::default()),
+        Probe::File(FileProbe::default()),
+    ];
+    let with_backend = |backend| PoolSpec { backend, ..PoolSpec::default() };
+    let with_probe = |probe| {
+        let health = HealthSpec { probe, ..HealthSpec::default() };
+        PoolSpec { health, ..PoolSpec::default() }
+    };
+    let others = backends.into_iter().map(with_backend).chain(probes.into_iter().map(with_probe));
+    let pools: Vec<_> = std::iter::once(PoolSpec::default()).chain(others).collect();
+    let pools: Vec<_> = pools.iter().collect();
     let in_top = TOP.iter().map(|key| match key.name {
         "state_dir" => entry(Scope::Top, key, "$XDG_RUNTIME_DIR/ostler, else one of the host's".to_owned()),
         _ => entry(Scope::Top, key, default(key, &[&top])),
     });
-    let in_pool = pool().map(|key| entry(Scope::Pool, key, default(key, &[&process, &fake])));
+    let in_pool = pool().map(|key| entry(Scope::Pool, key, default(key, &pools)));
     in_top.chain(in_pool).collect()
 }
 

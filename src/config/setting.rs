@@ -3,6 +3,8 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::model::SecretSource;
+
 /// The value of one key, whatever the type of the field behind it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Setting {
@@ -12,12 +14,15 @@ pub(super) enum Setting {
     Integer(u64),
     Duration(Duration),
     Fraction(f64),
+    Flag(bool),
     Text(String),
     Path(PathBuf),
     Words(Vec<String>),
     Paths(Vec<PathBuf>),
     /// Names and values of environment variables. The values are secret.
     Environment(BTreeMap<String, String>),
+    /// Where secrets come from.
+    Secrets(BTreeMap<String, SecretSource>),
 }
 
 /// The word that switches an optional limit off.
@@ -34,18 +39,30 @@ impl Setting {
             Self::Integer(number) => number.to_string(),
             Self::Duration(duration) => quoted(&humantime::format_duration(*duration).to_string()),
             Self::Fraction(number) => format!("{number:?}"),
+            Self::Flag(flag) => flag.to_string(),
             Self::Text(text) => quoted(text),
             Self::Path(path) => quoted(&path.to_string_lossy()),
             Self::Words(words) => list(words.iter().map(|word| quoted(word))),
             Self::Paths(paths) => list(paths.iter().map(|path| quoted(&path.to_string_lossy()))),
-            Self::Environment(pairs) if pairs.is_empty() => "{}".to_owned(),
             Self::Environment(pairs) => {
-                let pairs: Vec<_> =
-                    pairs.keys().map(|name| format!("{} = {HIDDEN}", segment(name))).collect();
-                format!("{{ {} }}", pairs.join(", "))
+                inline(pairs.keys().map(|name| format!("{} = {HIDDEN}", segment(name))))
             }
+            Self::Secrets(secrets) => inline(secrets.iter().map(|(name, source)| {
+                let (kind, value) = match source {
+                    SecretSource::File(path) => ("file", quoted(&path.to_string_lossy())),
+                    SecretSource::Env(variable) => ("env", quoted(variable)),
+                    SecretSource::Command(words) => ("command", list(words.iter().map(|word| quoted(word)))),
+                };
+                format!("{} = {{ {kind} = {value} }}", segment(name))
+            })),
         }
     }
+}
+
+/// An inline table of these entries.
+pub(super) fn inline(entries: impl Iterator<Item = String>) -> String {
+    let entries: Vec<_> = entries.collect();
+    if entries.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", entries.join(", ")) }
 }
 
 fn list(items: impl Iterator<Item = String>) -> String {

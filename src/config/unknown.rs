@@ -2,49 +2,37 @@
 
 use config::{Map, Value, ValueKind};
 
-use crate::model::BackendSpec;
+use crate::model::PoolSpec;
 
-use super::keys::{TOP, backend_name, pool};
+use super::keys::{CONDITIONAL, TOP, pool};
 use super::nearest::nearest;
 use super::reader::Reader;
 use super::setting::{quoted, segment};
-
-/// The tables of which only one applies to a pool.
-const BACKENDS: [&str; 2] = ["process", "fake"];
 
 impl Reader<'_> {
     pub(super) fn unknown_at_top(&mut self, entries: &Map<String, Value>) {
         let names: Vec<_> = TOP.iter().map(|key| key.name).collect();
         for (name, value) in entries {
             if name != "pools" && name != "defaults" {
-                self.unknown(name, value, &Within { scope: "", table: "", names: &names });
+                self.unknown(name, value, &Within { scope: "", table: "", names: &names, pool: None });
             }
         }
     }
 
-    /// `backend` is the pool's, when it has one that is known.
+    /// `spec` is the pool's, when its backend is known.
     pub(super) fn unknown_in_pool(
         &mut self,
         entries: &Map<String, Value>,
         scope: &str,
-        backend: Option<&BackendSpec>,
+        spec: Option<&PoolSpec>,
     ) {
         let names: Vec<_> = pool().map(|key| key.name).collect();
         for (name, value) in entries {
-            let other = backend
-                .map(backend_name)
-                .filter(|chosen| BACKENDS.contains(&name.as_str()) && name != chosen);
-            if let Some(chosen) = other {
-                let message =
-                    format!("is only for backend = \"{name}\"; this pool has backend = \"{chosen}\"");
-                self.report(value, format!("{scope}.{name}"), message);
-            } else {
-                self.unknown(name, value, &Within { scope, table: "", names: &names });
-            }
+            self.unknown(name, value, &Within { scope, table: "", names: &names, pool: spec });
         }
     }
 
-    /// Reports `name` in `at` if it is no key, or looks into it if it is a table of keys.
+    /// Reports `name` in `at` if it is no key or does not apply, or looks into it if it is a table of keys.
     fn unknown(&mut self, name: &str, value: &Value, at: &Within<'_>) {
         let known = at.entries().any(|entry| entry == name);
         let is_key = at.names.iter().any(|key| key.strip_prefix(at.table) == Some(name));
@@ -52,6 +40,8 @@ impl Reader<'_> {
         if !known {
             let hint = at.hint(name, value).map_or_else(String::new, |hint| format!("; {hint}"));
             self.report(value, full, format!("unknown key{hint}"));
+        } else if let Some(message) = at.misplaced(name) {
+            self.report(value, full, message);
         } else if !is_key {
             let table = format!("{}{name}.", at.table);
             if let Some(entries) = self.table(value, &full) {
@@ -72,6 +62,8 @@ struct Within<'a> {
     table: &'a str,
     /// The keys of the scope.
     names: &'a [&'static str],
+    /// The pool that the scope is of, when all that decides which keys it has is known.
+    pool: Option<&'a PoolSpec>,
 }
 
 impl Within<'_> {
@@ -79,6 +71,14 @@ impl Within<'_> {
     fn entries(&self) -> impl Iterator<Item = &'static str> {
         let below = |name: &&'static str| name.strip_prefix(self.table);
         self.names.iter().filter_map(below).map(|name| name.split_once('.').map_or(name, |(table, _)| table))
+    }
+
+    /// What to say of a table that this pool may not have.
+    fn misplaced(&self, name: &str) -> Option<String> {
+        let table = format!("{}{name}", self.table);
+        let conditional = CONDITIONAL.iter().find(|conditional| conditional.table == table)?;
+        let instead = (conditional.fits)(self.pool?).err()?;
+        Some(format!("is only for {}; this pool has {instead}", conditional.only))
     }
 
     fn path(&self, name: &str) -> String {

@@ -1,5 +1,6 @@
-use crate::model::{BackendSpec, Exhausted, PoolName, PoolSpec};
+use crate::model::{BackendSpec, Exhausted, NetworkAccess, PoolName, PoolSpec, Probe};
 
+use super::container::{Rules, check_apart, is_reached};
 use super::host;
 use super::key::Key;
 use super::keys::{TOP, pool};
@@ -26,6 +27,7 @@ pub(super) fn validate(config: &Config, mut places: Places, problems: &mut Vec<P
     for (name, spec) in &config.pools {
         validate_pool(name, spec, places, problems);
     }
+    check_apart(config, places, problems);
 }
 
 /// Notes everything that is wrong with one pool.
@@ -76,9 +78,9 @@ fn shown<'k, S: 'static>(keys: impl IntoIterator<Item = &'k Key<S>>, name: &str,
 }
 
 /// The checks of a pool's values against each other and against the host.
-struct Together<'a> {
+pub(super) struct Together<'a> {
     prefix: &'a str,
-    spec: &'a PoolSpec,
+    pub(super) spec: &'a PoolSpec,
     places: &'a Places,
     problems: &'a mut Vec<Problem>,
 }
@@ -99,6 +101,10 @@ impl Together<'_> {
         if let Some(Err(message)) = spec.template.as_deref().map(host::check_template) {
             self.report("template", &[], message);
         }
+        self.probe();
+        if let BackendSpec::Docker(container) | BackendSpec::Podman(container) = &spec.backend {
+            Rules { together: self, container }.check();
+        }
         if let BackendSpec::Process(process) = &spec.backend {
             if let Err(message) = host::check_read_only(process) {
                 self.report("process.read_only", &[], message);
@@ -115,6 +121,40 @@ impl Together<'_> {
         }
     }
 
+    /// What must be true for a probe to say anything.
+    fn probe(&mut self) {
+        let spec = self.spec;
+        let port = match &spec.health.probe {
+            Probe::Guest | Probe::File(_) => return,
+            Probe::Exec(exec) => {
+                if exec.command.is_empty() {
+                    self.report("health.exec.command", &[], "must be set for this probe".to_owned());
+                }
+                return;
+            }
+            Probe::Image => {
+                if let BackendSpec::Process(_) = &spec.backend {
+                    let message = "is for containers: a sandboxed process has no image".to_owned();
+                    self.report("health.probe", &["backend"], message);
+                }
+                return;
+            }
+            Probe::Http(http) => ("health.http.port", http.port),
+            Probe::Tcp(tcp) => ("health.tcp.port", tcp.port),
+        };
+        let (key, number) = port;
+        let reached = match &spec.backend {
+            BackendSpec::Docker(container) | BackendSpec::Podman(container) => is_reached(container, number),
+            BackendSpec::Process(process) if process.network == NetworkAccess::None => {
+                Err("needs process.network = \"host\": with \"none\" nothing outside reaches it; use the probe exec".to_owned())
+            }
+            BackendSpec::Process(_) | BackendSpec::Fake(_) | BackendSpec::Custom => Ok(()),
+        };
+        if let Err(message) = reached {
+            self.report(key, &["container.network", "container.ports", "process.network"], message);
+        }
+    }
+
     fn greater(&mut self, low: &str, high: &str) {
         let value = shown(pool(), high, self.spec).unwrap_or_default();
         let is_default = !self.places.is_set(&self.path(high))
@@ -125,7 +165,7 @@ impl Together<'_> {
     }
 
     /// Notes a problem of `key`, unless it or one of the `others` it depends on has one of its own.
-    fn report(&mut self, key: &str, others: &[&str], message: String) {
+    pub(super) fn report(&mut self, key: &str, others: &[&str], message: String) {
         let broken = |key: &&str| self.places.is_broken(&self.path(key));
         if broken(&key) || others.iter().any(broken) {
             return;

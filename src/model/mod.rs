@@ -11,14 +11,14 @@ mod state;
 pub use container::{
     Capability, ContainerLogs, ContainerMode, ContainerNetwork, ContainerSpec, EngineHost, ExtraHost, Gpus,
     HostPorts, OWN_LABELS, Port, PortMap, Protocol, PullPolicy, SECRETS_DIRECTORY, Seccomp, SecretSource,
-    SecretValue, TlsSpec, Transport, Ulimit, Volume, VolumeAccess, VolumeSource,
+    SecretValue, TlsSpec, Transport, Ulimit, Volume, VolumeAccess, VolumeSource, parse_env_file,
 };
-pub use health::Health;
+pub use health::{ExecProbe, FileProbe, Health, HealthSpec, HttpProbe, Probe, StatusRange, TcpProbe};
 pub use id::{Epoch, PoolName, RuntimeId};
 pub use limits::Limits;
 pub use pool::{
-    BackendSpec, Exhausted, FakeSpec, HealthSpec, IsolationLevel, NetworkAccess, PoolSpec, ProcessSpec,
-    ResetPolicy, RestartSpec,
+    BackendSpec, Exhausted, FakeSpec, IsolationLevel, NetworkAccess, PoolSpec, ProcessSpec, ResetPolicy,
+    RestartSpec,
 };
 pub use reason::Reason;
 pub use state::State;

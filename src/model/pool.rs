@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{ContainerSpec, Limits};
+use super::{ContainerSpec, HealthSpec, Limits};
 
 /// Everything one pool is made from. The fields are the config file's keys, with its defaults and bounds;
 /// `config/demo.toml` documents each.
@@ -132,23 +132,6 @@ pub enum ResetPolicy {
     /// All processes killed, every writable place wiped, verified from outside.
     #[default]
     Wipe,
-}
-
-/// Health probes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct HealthSpec {
-    /// Between two probes of one runtime, with up to a tenth of jitter. Default 5 s; 10 ms to 1 h.
-    pub interval: Duration,
-    /// Longest a probe may take. Default 2 s; 1 ms to 10 min.
-    pub timeout: Duration,
-    /// Failed probes in a row that make a runtime unhealthy. Default 2; 1 to 100.
-    pub retries: u32,
-}
-
-impl Default for HealthSpec {
-    fn default() -> Self {
-        Self { interval: Duration::from_secs(5), timeout: Duration::from_secs(2), retries: 2 }
-    }
 }
 
 /// What happens after failures.

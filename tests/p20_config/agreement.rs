@@ -4,11 +4,16 @@ use std::fs;
 use std::path::Path;
 
 use ostler::config::{Config, Format, KeyReference, Scope, reference, reference_table};
-use ostler::model::{BackendSpec, FakeSpec, PoolSpec};
+use ostler::model::{
+    BackendSpec, ContainerSpec, ExecProbe, FakeSpec, FileProbe, HttpProbe, PoolSpec, Probe, TcpProbe,
+};
+
+fn file(name: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).expect(name)
+}
 
 fn demo() -> String {
-    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("config/demo.toml"))
-        .expect("config/demo.toml")
+    file("config/demo.toml")
 }
 
 #[test]
@@ -20,38 +25,66 @@ fn the_demo_loads() {
     assert_eq!((pool.min, pool.max, pool.max_uses), (4, 8, Some(50)));
 }
 
-/// Each key is preceded by its meaning, default and bounds, and is set or shown at its default.
 #[test]
-fn the_demo_documents_every_key() {
-    let demo = demo();
+fn the_pool_of_containers_loads() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/docker.toml");
+    let config = Config::load_with(path, []).expect("no mistake");
+    assert!(
+        matches!(&config.pools["sandbox"].backend, BackendSpec::Docker(spec) if spec.image == "debian:12")
+    );
+}
+
+/// Each key is preceded by its meaning, default and bounds, and is set or shown at its default: those of
+/// containers in a file of their own.
+#[test]
+fn the_examples_document_every_key() {
+    let (demo, docker) = (demo(), file("config/docker.toml"));
     for KeyReference { name, meaning, default, bounds, .. } in reference() {
-        let comment = format!("# {meaning}\n# Default: {default}. Bounds: {bounds}.\n");
-        let Some((_, rest)) = demo.split_once(&comment) else {
-            panic!("config/demo.toml must explain {name} so:\n{comment}");
+        let (file, text) = if name.starts_with("container.") {
+            ("config/docker.toml", &docker)
+        } else {
+            ("config/demo.toml", &demo)
         };
-        let line = rest.lines().next().unwrap_or_default();
         let last = name.rsplit('.').next().unwrap_or(name);
         let shown = match name {
             "state_dir" => "# state_dir = \"/run/ostler\"".to_owned(),
             "env" => "# [pools.sandbox.env]".to_owned(),
             _ => format!("# {last} = {default}"),
         };
-        let is_set = line.starts_with(&format!("{last} = "));
-        assert!(is_set || line == shown, "{name}: found `{line}`, wanted `{shown}` or another value");
+        let comment = format!("# {meaning}\n# Default: {default}. Bounds: {bounds}.\n");
+        // Two keys may be explained in the same words.
+        let explained = text.match_indices(&comment).any(|(at, _)| {
+            let line = text[at + comment.len()..].lines().next().unwrap_or_default();
+            line == shown || line.starts_with(&format!("{last} = "))
+        });
+        assert!(explained, "{file} must explain {name} so, and set it or show `{shown}`:\n{comment}");
     }
+}
+
+fn uncommented(text: &str) -> String {
+    let is_setting = |line: &str| {
+        let key = |name: &str| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+        line.starts_with('[') || line.split_once(" = ").is_some_and(|(name, _)| key(name))
+    };
+    let line = |line: &str| match line.strip_prefix("# ") {
+        Some(setting) if is_setting(setting) => format!("{setting}\n"),
+        _ => format!("{line}\n"),
+    };
+    text.lines().map(line).collect()
+}
+
+/// `text` from `start` to `end`, and what is around it.
+fn cut_out(text: &str, start: &str, end: &str) -> (String, String) {
+    let (before, rest) = text.split_once(start).expect(start);
+    let (within, after) = rest.split_once(end).expect(end);
+    (format!("{start}{within}"), format!("{before}{end}{after}"))
 }
 
 #[test]
 fn what_the_demo_leaves_out_is_the_default() {
-    let uncommented = |text: &str| {
-        let line = |line: &str| match line.strip_prefix("# ") {
-            Some(setting) if setting.contains(" = ") || setting.starts_with('[') => format!("{setting}\n"),
-            _ => format!("{line}\n"),
-        };
-        text.lines().map(line).collect::<String>()
-    };
     let hidden = ["# state_dir = \"/run/ostler\"", "# [pools.sandbox.env]\n# LANG = \"C.UTF-8\""];
     let demo = hidden.iter().fold(demo(), |demo, part| demo.replace(part, ""));
+    let (probes, demo) = cut_out(&demo, "# [pools.sandbox.health.exec]", "[pools.sandbox.restart]");
     let (process, fake) = demo.split_once("# [pools.sandbox.fake]\n").expect("the table of the fake backend");
 
     let as_it_is = Config::parse(&demo, Format::Toml).expect("no mistake");
@@ -63,6 +96,31 @@ fn what_the_demo_leaves_out_is_the_default() {
     let fake = Config::parse(&fake, Format::Toml).expect("no mistake");
     let expected = PoolSpec { backend: BackendSpec::Fake(FakeSpec::default()), ..PoolSpec::default() };
     assert_eq!(fake.pools["f"], expected);
+
+    let probes = uncommented(&probes).replace("command = []", "command = [\"true\"]");
+    let probes = probes.replace("path = \"\"", "path = \"ready\"");
+    let of = |at: usize, name: &str| {
+        let table = probes.split("[pools.sandbox.health.").nth(at).expect(name);
+        let text =
+            format!("[pools.f]\nbackend = \"fake\"\nhealth.probe = \"{name}\"\n[pools.f.health.{table}");
+        let mut config = Config::parse(&text, Format::Toml).expect(name);
+        config.pools.remove("f").expect("the pool").health.probe
+    };
+    assert_eq!(of(1, "exec"), Probe::Exec(ExecProbe { command: vec!["true".to_owned()] }));
+    assert_eq!(of(2, "http"), Probe::Http(HttpProbe::default()));
+    assert_eq!(of(3, "tcp"), Probe::Tcp(TcpProbe::default()));
+    assert_eq!(of(4, "file"), Probe::File(FileProbe { path: "ready".to_owned() }));
+}
+
+#[test]
+fn what_the_pool_of_containers_leaves_out_is_the_default() {
+    let text = file("config/docker.toml").replace("# [pools.sandbox.env]\n# LANG = \"C.UTF-8\"", "");
+    let full = uncommented(&text);
+    assert!(full.lines().count() == text.lines().count() && full != text);
+    let config = Config::parse(&full, Format::Toml).expect("no mistake");
+    assert_eq!(config, Config::parse(&text, Format::Toml).expect("no mistake"));
+    let expected = ContainerSpec { image: "debian:12".to_owned(), ..ContainerSpec::default() };
+    assert_eq!(config.pools["sandbox"].backend, BackendSpec::Docker(expected));
 }
 
 #[test]

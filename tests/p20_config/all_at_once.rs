@@ -19,7 +19,7 @@ B = 2
 user = 5
 
 [pools.Two]
-backend = "docker"
+backend = "dock"
 queue = "many"
 "#;
 
@@ -32,7 +32,7 @@ text:12: pools.one.env.A: found an integer, wanted text; put it in quotes
 text:13: pools.one.env.B: found an integer, wanted text; put it in quotes
 text:14: pools.one.process: is only for backend = "process"; this pool has backend = "fake"
 text:17: pools.Two: a pool's name must be 1 to 32 of a-z, 0-9, _ and -
-text:18: pools.Two.backend = "docker": must be one of "process", "fake", "custom"
+text:18: pools.Two.backend = "dock": must be one of "process", "docker", "podman", "fake", "custom"; did you mean "docker"?
 text:19: pools.Two.queue = "many": found text, wanted an integer such as 8"#;
 
 #[test]

@@ -123,7 +123,7 @@ fn a_variable_that_names_nothing_is_an_error() {
         ("OSTLER__POOLS__SANDBOX__COLOUR", "names no key"),
         (
             "OSTLER__POOLS__SANDBOX__HEALTH",
-            "names no key; did you mean OSTLER__POOLS__SANDBOX__HEALTH__TIMEOUT?",
+            "names no key; did you mean OSTLER__POOLS__SANDBOX__HEALTH__PROBE?",
         ),
         ("OSTLER__POOLS__SANDBOX__ENV", "names no key; did you mean OSTLER__POOLS__SANDBOX__ENV__NAME?"),
         ("OSTLER__POOLS__SANDBOX__ENV__", "names no key; did you mean OSTLER__POOLS__SANDBOX__ENV__NAME?"),

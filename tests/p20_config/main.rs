@@ -7,6 +7,7 @@ mod agreement;
 mod all_at_once;
 mod any_input;
 mod code;
+mod containers;
 mod environment;
 mod files;
 mod host;

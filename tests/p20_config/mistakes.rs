@@ -185,7 +185,7 @@ fn words_that_are_not_among_the_choices() {
             (
                 // Which of the two tables is wrong cannot be said, so it is not.
                 "[pools.s]\nbackend = \"proces\"\nprocess.user = 1000\nfake.seed = 5",
-                "text:2: pools.s.backend = \"proces\": must be one of \"process\", \"fake\", \"custom\"; did you mean \"process\"?",
+                "text:2: pools.s.backend = \"proces\": must be one of \"process\", \"docker\", \"podman\", \"fake\", \"custom\"; did you mean \"process\"?",
             ),
             (
                 "log.level = \"warn\"\n[pools.s]",

@@ -190,7 +190,7 @@ impl Supervisor {
     fn watch(&self, name: &PoolName, pool: &Pool, id: RuntimeId) {
         let runtime = pool.members.get(&id).map(|member| member.address.clone().recipient());
         if let (Some(health), Some(runtime)) = (&self.health, runtime) {
-            let spec = pool.blueprint.spec.health;
+            let spec = pool.blueprint.spec.health.clone();
             health.do_send(Watch { pool: name.clone(), id, runtime, spec });
         }
     }

@@ -17,9 +17,8 @@ impl ContainerSpec {
             note(true, format!("port {port} is open to other hosts"));
         }
         for volume in &self.volumes {
-            let shared =
-                volume.access == VolumeAccess::Shared && !matches!(volume.source, VolumeSource::Tmpfs(_));
-            note(shared, format!("volume {volume}"));
+            let in_memory = matches!(volume.source, VolumeSource::Tmpfs(_));
+            note(volume.access != VolumeAccess::ReadOnly && !in_memory, format!("volume {volume}"));
         }
         note(self.gpus != Gpus::None, format!("gpus = \"{}\"", self.gpus));
         let profile = !matches!(self.seccomp, Seccomp::Default);

@@ -2,6 +2,7 @@
 
 mod confinement;
 mod engine;
+mod env_file;
 mod loosened;
 mod network;
 mod port;
@@ -18,6 +19,7 @@ use serde::Serialize;
 
 pub use confinement::{Capability, Gpus, Seccomp};
 pub use engine::{ContainerMode, EngineHost, PullPolicy, TlsSpec, Transport};
+pub use env_file::parse_env_file;
 pub use network::{ContainerNetwork, ExtraHost};
 pub use port::{HostPorts, Port, PortMap, Protocol};
 pub use secret::{SecretSource, SecretValue};

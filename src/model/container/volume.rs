@@ -44,6 +44,8 @@ pub enum VolumeAccess {
     ReadOnly,
     /// It can be written to. What is not a tmpfs keeps what was written, for the next lease and for others.
     Shared,
+    /// As `Shared`, for the engine's own socket: whoever has that is root on its host.
+    EngineSocket,
 }
 
 impl FromStr for Volume {
@@ -74,6 +76,7 @@ impl FromStr for Volume {
         let access = match option {
             Some("ro") => VolumeAccess::ReadOnly,
             Some("shared") => VolumeAccess::Shared,
+            Some("engine-socket") => VolumeAccess::EngineSocket,
             None | Some("rw") => {
                 return Err(
                     "can be written to and no reset wipes it: end it with :ro, or :shared if it is meant to \
@@ -121,6 +124,7 @@ impl fmt::Display for Volume {
         let access = match self.access {
             VolumeAccess::ReadOnly => "ro",
             VolumeAccess::Shared => "shared",
+            VolumeAccess::EngineSocket => "engine-socket",
         };
         match &self.source {
             VolumeSource::Bind(path) => write!(f, "{}:{target}:{access}", path.display()),

@@ -41,6 +41,7 @@ fn history(seed: u64) -> (u64, u64) {
                 interval: Duration::from_millis(100),
                 timeout: Duration::from_millis(50),
                 retries: 2,
+                ..HealthSpec::default()
             },
             ..PoolSpec::default()
         };

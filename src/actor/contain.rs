@@ -6,7 +6,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::task::Poll;
 
-use actix::{Actor, Addr, AsyncContext, Context};
+use actix::{Actor, Addr, AsyncContext, Context, Message};
+
+/// What an actor does with a message; its `Handler` runs this where a panic does not end the actor.
+pub(super) trait Takes<M: Message>: Actor {
+    fn take(&mut self, message: M, context: &mut Self::Context) -> M::Result;
+}
 
 /// A panic, in words.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -21,6 +26,11 @@ impl Panicked {
             .or_else(|| payload.downcast_ref::<String>().cloned());
         Self(words.unwrap_or_else(|| "no message".to_owned()))
     }
+}
+
+/// Runs some code; a panic inside becomes its error.
+pub(super) fn catch<T>(run: impl FnOnce() -> T) -> Result<T, Panicked> {
+    catch_unwind(AssertUnwindSafe(run)).map_err(|payload| Panicked::from_payload(payload.as_ref()))
 }
 
 /// Runs a future; a panic inside becomes its error. The future is dropped after a panic, never polled again.

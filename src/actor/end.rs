@@ -1,6 +1,8 @@
 use actix::Message;
 
+use super::supervisor::Receipt;
+
 /// Stop, after all that was sent before. The supervisor passes it on to the others.
-#[derive(Message)]
-#[rtype(result = "()")]
+#[derive(Clone, Message)]
+#[rtype(result = "Receipt")]
 pub(super) struct End;

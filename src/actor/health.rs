@@ -8,7 +8,9 @@ use slog::debug;
 
 use super::clock::Clock;
 use super::end::End;
+use super::faults::{Faults, before};
 use super::runtime::{Probe, Probed};
+use super::supervisor::Receipt;
 use crate::decide::Moment;
 use crate::model::{HealthSpec, PoolName, RuntimeId};
 
@@ -58,6 +60,7 @@ pub(super) struct Health {
     answers: Recipient<Probed>,
     clock: Arc<Clock>,
     rng: fastrand::Rng,
+    faults: Faults,
     log: slog::Logger,
 }
 
@@ -75,6 +78,7 @@ impl Health {
         answers: Recipient<Probed>,
         clock: Arc<Clock>,
         seed: u64,
+        faults: Faults,
         log: slog::Logger,
     ) -> Self {
         Self {
@@ -84,6 +88,7 @@ impl Health {
             answers,
             clock,
             rng: fastrand::Rng::with_seed(seed),
+            faults,
             log,
         }
     }
@@ -112,6 +117,7 @@ impl Handler<Watch> for Health {
     type Result = ();
 
     fn handle(&mut self, watch: Watch, _: &mut Self::Context) {
+        self.faults.pass("Health", before::<Watch>);
         let key = (watch.pool, watch.id);
         let interval = watch.spec.interval;
         let watched = Watched { runtime: watch.runtime, spec: watch.spec, failures: 0, asked: false };
@@ -125,6 +131,7 @@ impl Handler<Forget> for Health {
     type Result = ();
 
     fn handle(&mut self, Forget { pool, id }: Forget, _: &mut Self::Context) {
+        self.faults.pass("Health", before::<Forget>);
         self.watched.remove(&(pool, id));
     }
 }
@@ -133,6 +140,7 @@ impl Handler<HealthTick> for Health {
     type Result = ();
 
     fn handle(&mut self, _: HealthTick, _: &mut Self::Context) {
+        self.faults.pass("Health", before::<HealthTick>);
         let now = self.clock.now();
         while let Some(Reverse((at, _))) = self.due.peek() {
             if *at > now {
@@ -155,6 +163,7 @@ impl Handler<Probed> for Health {
     type Result = ();
 
     fn handle(&mut self, Probed { pool, id, healthy }: Probed, _: &mut Self::Context) {
+        self.faults.pass("Health", before::<Probed>);
         let key = (pool, id);
         let Some(watched) = self.watched.get_mut(&key) else { return };
         watched.asked = false;
@@ -167,9 +176,10 @@ impl Handler<Probed> for Health {
 }
 
 impl Handler<End> for Health {
-    type Result = ();
+    type Result = Receipt;
 
-    fn handle(&mut self, _: End, context: &mut Self::Context) {
+    fn handle(&mut self, _: End, context: &mut Self::Context) -> Receipt {
         context.stop();
+        Receipt::Taken
     }
 }

@@ -5,7 +5,9 @@ use actix::{Actor, ActorContext, Context, Handler, Message, Recipient};
 
 use super::clock::{Clock, millis};
 use super::end::End;
+use super::faults::{Faults, before};
 use super::shared::Shared;
+use super::supervisor::Receipt;
 
 /// How often the coarse clock of the handoffs moves. A lease sees time this late at most, and
 /// `test_after_idle` is the only knob that shows it.
@@ -36,11 +38,12 @@ pub(super) struct Maintenance {
     supervisor: Recipient<Ticked>,
     pools: Vec<Arc<Shared>>,
     ticks: u32,
+    faults: Faults,
 }
 
 impl Maintenance {
-    pub(super) fn new(clock: Arc<Clock>, supervisor: Recipient<Ticked>) -> Self {
-        Self { clock, supervisor, pools: Vec::new(), ticks: 0 }
+    pub(super) fn new(clock: Arc<Clock>, supervisor: Recipient<Ticked>, faults: Faults) -> Self {
+        Self { clock, supervisor, pools: Vec::new(), ticks: 0, faults }
     }
 }
 
@@ -52,6 +55,7 @@ impl Handler<Tend> for Maintenance {
     type Result = ();
 
     fn handle(&mut self, Tend(shared): Tend, _: &mut Self::Context) {
+        self.faults.pass("Maintenance", before::<Tend>);
         self.pools.push(shared);
     }
 }
@@ -60,6 +64,7 @@ impl Handler<MaintenanceTick> for Maintenance {
     type Result = ();
 
     fn handle(&mut self, _: MaintenanceTick, _: &mut Self::Context) {
+        self.faults.pass("Maintenance", before::<MaintenanceTick>);
         let now = millis(self.clock.now());
         for pool in &self.pools {
             pool.handoff.tick(now);
@@ -73,9 +78,10 @@ impl Handler<MaintenanceTick> for Maintenance {
 }
 
 impl Handler<End> for Maintenance {
-    type Result = ();
+    type Result = Receipt;
 
-    fn handle(&mut self, _: End, context: &mut Self::Context) {
+    fn handle(&mut self, _: End, context: &mut Self::Context) -> Receipt {
         context.stop();
+        Receipt::Taken
     }
 }

@@ -1,5 +1,5 @@
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use actix::{Actor, ActorContext, Context, Handler, Message};
@@ -7,7 +7,9 @@ use crossbeam_channel::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::end::End;
+use super::faults::{Faults, before};
 use super::shared::Shared;
+use super::supervisor::Receipt;
 use crate::observe::{Change, PoolEvent, count};
 
 /// Something happened. From the supervisor.
@@ -16,12 +18,9 @@ use crate::observe::{Change, PoolEvent, count};
 pub(super) struct Observed {
     pub(super) shared: Arc<Shared>,
     pub(super) change: Change,
+    /// From [`Audience::number`].
+    pub(super) number: u64,
 }
-
-/// Send all that happens from now on to this subscriber too.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct Subscribe(pub(crate) Subscriber);
 
 /// Answer once all that was observed before has been passed on.
 #[derive(Message)]
@@ -36,10 +35,60 @@ pub(crate) enum Subscriber {
     Thread { events: crossbeam_channel::Sender<PoolEvent>, dropped: Arc<AtomicU64> },
 }
 
-/// State: the subscribers. Folds durations into the boards' histograms and passes every event on. Receives [`Observed`] from the supervisor and [`Subscribe`] from the public face.
+/// Who is told of events. Outside of Metrics, so that nobody is forgotten when that panics.
 #[derive(Default)]
+pub(crate) struct Audience {
+    next: AtomicU64,
+    subscribers: Mutex<Vec<Subscribed>>,
+}
+
+struct Subscribed {
+    /// Earlier ones it is not told of.
+    since: u64,
+    subscriber: Subscriber,
+}
+
+impl Audience {
+    /// Numbers an event.
+    pub(super) fn number(&self) -> u64 {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Passes on all events from now on.
+    pub(crate) fn subscribe(&self, subscriber: Subscriber) {
+        let since = self.next.load(Ordering::Relaxed);
+        self.subscribers().push(Subscribed { since, subscriber });
+    }
+
+    fn tell(&self, number: u64, event: impl FnOnce() -> PoolEvent) {
+        let mut subscribers = self.subscribers();
+        if !subscribers.is_empty() {
+            let event = event();
+            subscribers.retain(|to| number < to.since || to.subscriber.tell(&event));
+        }
+    }
+
+    /// Nothing more will happen.
+    fn dismiss(&self) {
+        self.subscribers().clear();
+    }
+
+    fn subscribers(&self) -> MutexGuard<'_, Vec<Subscribed>> {
+        self.subscribers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// State: nothing of its own. Folds durations into the boards' histograms and passes every event on to the audience.
+/// Receives [`Observed`] and [`Flush`] from the supervisor.
 pub(super) struct Metrics {
-    subscribers: Vec<Subscriber>,
+    audience: Arc<Audience>,
+    faults: Faults,
+}
+
+impl Metrics {
+    pub(super) fn new(audience: Arc<Audience>, faults: Faults) -> Self {
+        Self { audience, faults }
+    }
 }
 
 impl Subscriber {
@@ -69,33 +118,24 @@ impl Actor for Metrics {
 impl Handler<Observed> for Metrics {
     type Result = ();
 
-    fn handle(&mut self, Observed { shared, change }: Observed, _: &mut Self::Context) {
+    fn handle(&mut self, Observed { shared, change, number }: Observed, _: &mut Self::Context) {
+        self.faults.pass("Metrics", before::<Observed>);
         match &change {
             Change::Ready { took, .. } => shared.board.launch.record(*took),
             Change::Reset { took, .. } => shared.board.reset.record(*took),
             _ => {}
         }
-        if self.subscribers.is_empty() {
-            return;
-        }
-        let event = PoolEvent { at: SystemTime::now(), pool: shared.name.clone(), change };
-        self.subscribers.retain(|subscriber| subscriber.tell(&event));
-    }
-}
-
-impl Handler<Subscribe> for Metrics {
-    type Result = ();
-
-    fn handle(&mut self, Subscribe(subscriber): Subscribe, _: &mut Self::Context) {
-        self.subscribers.push(subscriber);
+        self.audience.tell(number, || PoolEvent { at: SystemTime::now(), pool: shared.name.clone(), change });
     }
 }
 
 impl Handler<End> for Metrics {
-    type Result = ();
+    type Result = Receipt;
 
-    fn handle(&mut self, _: End, context: &mut Self::Context) {
+    fn handle(&mut self, _: End, context: &mut Self::Context) -> Receipt {
+        self.audience.dismiss();
         context.stop();
+        Receipt::Taken
     }
 }
 
@@ -103,6 +143,7 @@ impl Handler<Flush> for Metrics {
     type Result = ();
 
     fn handle(&mut self, Flush(done): Flush, _: &mut Self::Context) {
+        self.faults.pass("Metrics", before::<Flush>);
         // Whoever asked has gone.
         let _: Result<(), ()> = done.send(());
     }

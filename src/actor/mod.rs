@@ -11,13 +11,14 @@
 //!       └── Returned, StockLow: from the handoff, on any thread
 //! ```
 //!
-//! Lease traffic and watching are on two threads, so that a flood of one cannot hold up the other. Every actor
-//! is monitored: a Runtime that panics is replaced, a Health, Maintenance or Metrics that panics is started
-//! again. Tickers are tasks of their own, because a flooded actor would starve its own timers.
+//! Lease traffic and watching are on two threads, so that a flood of one cannot hold up the other. A panic ends
+//! with the handler it happened in: the Supervisor starts over from what the Runtimes say of themselves, a Runtime
+//! ends what it stands for and is replaced; a Health, Maintenance or Metrics that panics is started again. Tickers are tasks of their own, because a flooded actor would starve its own timers.
 
 mod clock;
 mod contain;
 mod end;
+mod faults;
 mod health;
 mod maintenance;
 mod metrics;
@@ -26,7 +27,8 @@ mod shared;
 mod supervisor;
 mod tree;
 
+pub(crate) use faults::Faults;
 pub(crate) use metrics::Subscriber;
 pub(crate) use shared::{Resource, Shared};
-pub(crate) use supervisor::{Drain, DrainNow, Inspect, MadeBy, OpenPool, Reconfigure, Supervisor};
+pub(crate) use supervisor::{Drain, DrainNow, Inspect, MadeBy, OpenPool, Receipt, Reconfigure, Supervisor};
 pub(crate) use tree::{Placement, Tree};

@@ -12,16 +12,17 @@ use tokio::sync::oneshot;
 use super::clock::Clock;
 use super::contain::start_monitored;
 use super::end::End;
+use super::faults::Faults;
 use super::health::{Health, HealthTick};
 use super::maintenance::{CLOCK_INTERVAL, Maintenance, MaintenanceTick};
-use super::metrics::{Flush, Metrics, Subscribe, Subscriber};
-use super::supervisor::{Attend, Supervisor};
+use super::metrics::{Audience, Flush, Metrics, Subscriber};
+use super::supervisor::{Attend, Receipt, Supervisor};
 
 /// How often Health looks who is due.
 const HEALTH_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Pause before an actor that panicked is started again.
-const RESTART_PAUSE: Duration = Duration::from_millis(100);
+pub(super) const RESTART_PAUSE: Duration = Duration::from_millis(100);
 
 /// Mailbox of the actors that everybody sends to. Requests wait when it is full; reports that must not be lost
 /// are bounded by the number of runtimes instead.
@@ -41,6 +42,7 @@ pub(crate) enum Placement {
 pub(crate) struct Tree {
     pub(crate) supervisor: Addr<Supervisor>,
     pub(crate) runtime: Handle,
+    audience: Arc<Audience>,
     thread: Option<Thread>,
 }
 
@@ -55,9 +57,14 @@ impl Tree {
     ///
     /// # Errors
     /// When the system gives no thread or event queue.
-    pub(crate) async fn start(placement: Placement, seed: u64, log: slog::Logger) -> io::Result<Self> {
+    pub(crate) async fn start(
+        placement: Placement,
+        seed: u64,
+        faults: Faults,
+        log: slog::Logger,
+    ) -> io::Result<Self> {
         match placement {
-            Placement::Here => Ok(plant(None, seed, log)),
+            Placement::Here => Ok(plant(None, seed, faults, log)),
             Placement::OwnThreads => {
                 let runtime = Builder::new_current_thread().enable_all().build()?;
                 let (planted, tree) = oneshot::channel();
@@ -65,7 +72,7 @@ impl Tree {
                 let ended = thread::Builder::new().name("ostler".to_owned()).spawn(move || {
                     System::with_tokio_rt(move || runtime).block_on(async move {
                         let watch = Arbiter::new();
-                        let tree = plant(Some(&watch), seed, log);
+                        let tree = plant(Some(&watch), seed, faults, log);
                         drop(planted.send(tree));
                         // An error is as good: whoever could stop us is gone.
                         drop(stopped.await);
@@ -82,7 +89,7 @@ impl Tree {
 
     /// Passes on all events from now on.
     pub(crate) fn subscribe(&self, subscriber: Subscriber) {
-        self.supervisor.do_send(Subscribe(subscriber));
+        self.audience.subscribe(subscriber);
     }
 
     /// Waits until subscribers have been told all that has happened, or nobody is left who could.
@@ -94,8 +101,7 @@ impl Tree {
 
     /// Stops the actors, pools or not, and waits for their threads. Does not block the caller's thread.
     pub(crate) async fn stop(mut self) {
-        // An error means that the supervisor has ended already.
-        let _: Result<(), actix::MailboxError> = self.supervisor.send(End).await;
+        insist(&self.supervisor, End).await;
         let Some(Thread { stop, ended }) = self.thread.take() else { return };
         let _: Result<(), ()> = stop.send(());
         let (joined, done) = oneshot::channel();
@@ -109,25 +115,45 @@ impl Tree {
     }
 }
 
+/// Asks until it is taken up. An error means that the supervisor has ended, and that there is nothing more to ask.
+async fn insist<M>(supervisor: &Addr<Supervisor>, request: M)
+where
+    M: Message<Result = Receipt> + Clone + Send + 'static,
+    Supervisor: Handler<M>,
+{
+    while let Ok(Receipt::Lost) = supervisor.send(request.clone()).await {
+        tokio::time::sleep(RESTART_PAUSE).await;
+    }
+}
+
 /// Starts everything; the three watchers on `watch`, or here.
-fn plant(watch: Option<&Arbiter>, seed: u64, log: slog::Logger) -> Tree {
+fn plant(watch: Option<&Arbiter>, seed: u64, faults: Faults, log: slog::Logger) -> Tree {
     let clock = Arc::new(Clock::start());
-    let actor = Supervisor::new(Arc::clone(&clock), seed, log.clone());
+    let audience = Arc::new(Audience::default());
+    let actor = Supervisor::new(Arc::clone(&clock), Arc::clone(&audience), seed, faults.clone(), log.clone());
     let (supervisor, ended) = start_monitored(move |_: &Addr<Supervisor>| actor, MAILBOX);
     let death_log = log.clone();
     actix_rt::spawn(async move {
+        // Its handlers contain their panics; this would be one of actix's own.
         if let Some(panicked) = ended.await {
             crit!(death_log, "supervisor lost"; "cause" => %panicked);
         }
     });
-    let watchers = Watchers { supervisor: supervisor.clone(), clock: Arc::clone(&clock), seed, log };
+    let watchers = Watchers {
+        supervisor: supervisor.clone(),
+        clock: Arc::clone(&clock),
+        audience: Arc::clone(&audience),
+        seed,
+        faults,
+        log,
+    };
     match watch {
         Some(arbiter) => {
             arbiter.spawn_fn(move || watchers.start());
         }
         None => watchers.start(),
     }
-    Tree { supervisor, runtime: Handle::current(), thread: None }
+    Tree { supervisor, runtime: Handle::current(), audience, thread: None }
 }
 
 /// What Health, Maintenance and Metrics are made from, as often as need be.
@@ -135,7 +161,9 @@ fn plant(watch: Option<&Arbiter>, seed: u64, log: slog::Logger) -> Tree {
 struct Watchers {
     supervisor: Addr<Supervisor>,
     clock: Arc<Clock>,
+    audience: Arc<Audience>,
     seed: u64,
+    faults: Faults,
     log: slog::Logger,
 }
 
@@ -146,11 +174,18 @@ impl Watchers {
             let of = health.clone();
             health
                 .keep("health", move |address: &Addr<Health>| {
-                    of.supervisor.do_send(Attend::Health(address.clone()));
+                    of.attend(Attend::Health(address.clone()));
                     tick(address.clone(), HEALTH_INTERVAL, || HealthTick);
                     let verdicts = of.supervisor.clone().recipient();
                     let answers = address.clone().recipient();
-                    Health::new(verdicts, answers, Arc::clone(&of.clock), of.seed, of.log.clone())
+                    Health::new(
+                        verdicts,
+                        answers,
+                        Arc::clone(&of.clock),
+                        of.seed,
+                        of.faults.clone(),
+                        of.log.clone(),
+                    )
                 })
                 .await;
         });
@@ -158,9 +193,10 @@ impl Watchers {
             let of = maintenance.clone();
             maintenance
                 .keep("maintenance", move |address: &Addr<Maintenance>| {
-                    of.supervisor.do_send(Attend::Maintenance(address.clone()));
+                    of.attend(Attend::Maintenance(address.clone()));
                     tick(address.clone(), CLOCK_INTERVAL, || MaintenanceTick);
-                    Maintenance::new(Arc::clone(&of.clock), of.supervisor.clone().recipient())
+                    let supervisor = of.supervisor.clone().recipient();
+                    Maintenance::new(Arc::clone(&of.clock), supervisor, of.faults.clone())
                 })
                 .await;
         });
@@ -168,11 +204,17 @@ impl Watchers {
             let of = metrics.clone();
             metrics
                 .keep("metrics", move |address: &Addr<Metrics>| {
-                    of.supervisor.do_send(Attend::Metrics(address.clone()));
-                    Metrics::default()
+                    of.attend(Attend::Metrics(address.clone()));
+                    Metrics::new(Arc::clone(&of.audience), of.faults.clone())
                 })
                 .await;
         });
+    }
+
+    /// Has an actor's address reach the supervisor, whatever befalls that.
+    fn attend(&self, attend: Attend) {
+        let supervisor = self.supervisor.clone();
+        actix_rt::spawn(async move { insist(&supervisor, attend).await });
     }
 
     /// Starts an actor, and again whenever it panics.

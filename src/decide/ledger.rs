@@ -105,6 +105,30 @@ impl Ledger {
         Ok(())
     }
 
+    /// Counts anew who is there, and takes each one's state from others. One that it had not heard of was made from
+    /// what counts now.
+    pub(super) fn recount(&mut self, there: Vec<(RuntimeId, State)>, generation: u64) {
+        let mut known = std::mem::take(&mut self.slots);
+        self.pooled = Default::default();
+        self.overflow = Default::default();
+        for (id, state) in there {
+            let unknown = Slot {
+                state,
+                kind: SlotKind::Pooled,
+                generation,
+                aged_at: None,
+                condemned: None,
+                reason: None,
+            };
+            let slot = Slot { state, ..known.remove(&id).unwrap_or(unknown) };
+            self.counts(slot.kind)[state as usize] += 1;
+            self.slots.insert(id, slot);
+        }
+        for reason in known.into_values().filter_map(|slot| slot.reason) {
+            self.retired[reason as usize] += 1;
+        }
+    }
+
     fn counts(&mut self, kind: SlotKind) -> &mut [usize; State::ALL.len()] {
         match kind {
             SlotKind::Pooled => &mut self.pooled,

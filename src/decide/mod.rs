@@ -23,6 +23,7 @@ mod event;
 mod expiry;
 mod fill;
 mod ledger;
+mod recover;
 mod replace;
 mod restart;
 mod shrink;
@@ -30,6 +31,7 @@ mod step;
 mod warmth;
 
 pub use event::{Command, Event, Fate, Stock};
+use expiry::Expiry;
 pub use ledger::{Illegal, Ledger, Slot, SlotKind};
 pub use step::Decider;
 

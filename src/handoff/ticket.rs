@@ -186,6 +186,12 @@ impl<R> Tether<R> {
         self.0.condemned.load(Ordering::Acquire)
     }
 
+    /// Whether nothing is tied to it any more: the ticket has ended, and this is the only end of its tether.
+    #[must_use]
+    pub fn is_loose(&self) -> bool {
+        Arc::strong_count(&self.0) == 1
+    }
+
     fn home(&self) -> &Exchange<R> {
         &self.0.home
     }

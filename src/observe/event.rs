@@ -94,6 +94,11 @@ pub enum Change {
     Healed,
     /// All runtimes are gone after a drain.
     Drained,
+    /// The supervisor panicked, which is a defect of ostler's own, and started over. No lease was lost.
+    Recovered {
+        /// The panic, in words.
+        cause: String,
+    },
 }
 
 impl fmt::Display for PoolEvent {
@@ -121,6 +126,7 @@ impl fmt::Display for Change {
             Self::Degraded { cause } => write!(f, "degraded: {cause}"),
             Self::Healed => f.write_str("healed"),
             Self::Drained => f.write_str("drained"),
+            Self::Recovered { cause } => write!(f, "the supervisor started over: {cause}"),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use slog::{Discard, Logger, o};
 
 use super::{Error, Ostler};
-use crate::actor::Placement;
+use crate::actor::{Faults, Placement};
 use crate::backend::Backend;
 use crate::config::Config;
 use crate::model::PoolName;
@@ -18,6 +18,7 @@ pub struct Builder {
     pub(super) backends: BTreeMap<PoolName, Arc<dyn Backend>>,
     pub(super) placement: Placement,
     pub(super) seed: Option<u64>,
+    pub(super) faults: Faults,
 }
 
 impl Builder {
@@ -28,6 +29,7 @@ impl Builder {
             backends: BTreeMap::new(),
             placement: Placement::default(),
             seed: None,
+            faults: Faults::default(),
         }
     }
 
@@ -54,6 +56,14 @@ impl Builder {
     /// Seeds every random choice ostler makes: jitter, and nothing else. Default: random.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
+        self
+    }
+
+    /// Calls `saboteur` with an actor's name and a point's before and after each message that an actor takes, and
+    /// before each command it carries out; it may panic. For ostler's own tests.
+    #[doc(hidden)]
+    pub fn sabotage(mut self, saboteur: impl Fn(&str, &str) + Send + Sync + 'static) -> Self {
+        self.faults = Faults::new(Arc::new(saboteur));
         self
     }
 

@@ -50,6 +50,9 @@ pub enum ErrorKind {
     },
     /// The pool is draining or shut down. Final.
     Closed,
+    /// A defect of ostler's own interrupted the request, and it has recovered. The request may have been taken up;
+    /// it can be made again. Retryable.
+    Interrupted,
     /// The guest refused the operation: no such file, not allowed, no space. Final for this operation, nothing
     /// else is wrong.
     Refused(WireError),
@@ -121,7 +124,8 @@ impl Error {
             ErrorKind::Overloaded { .. }
             | ErrorKind::Exhausted { .. }
             | ErrorKind::TimedOut { .. }
-            | ErrorKind::Closed => Phase::Wait,
+            | ErrorKind::Closed
+            | ErrorKind::Interrupted => Phase::Wait,
             ErrorKind::Refused(_) | ErrorKind::Ended | ErrorKind::Lost(_) | ErrorKind::Io(_) => Phase::Work,
             ErrorKind::Survivors(_) => Phase::Stop,
         }
@@ -152,6 +156,7 @@ impl Error {
             ErrorKind::Overloaded { .. }
             | ErrorKind::Exhausted { .. }
             | ErrorKind::TimedOut { .. }
+            | ErrorKind::Interrupted
             | ErrorKind::Lost(_) => true,
             ErrorKind::Start(source) => {
                 source.downcast_ref::<BackendError>().is_some_and(|error| error.retryable)
@@ -200,6 +205,9 @@ impl fmt::Display for Error {
                 }
             }
             ErrorKind::Closed => f.write_str("the pool is draining or shut down"),
+            ErrorKind::Interrupted => {
+                f.write_str("interrupted by a defect of ostler's own, which has recovered")
+            }
             ErrorKind::Refused(_) => f.write_str("refused by the guest"),
             ErrorKind::Ended => f.write_str("the lease is over"),
             ErrorKind::Lost(_) => f.write_str("the runtime was lost, the outcome is unknown"),

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::acquire::Acquire;
 use super::lease::Lease;
-use super::{Error, ErrorKind, LeaseRequest, timer};
+use super::{Error, ErrorKind, LeaseRequest, ask, timer};
 use crate::actor::{Drain, Inspect, Reconfigure, Resource, Shared, Supervisor};
 use crate::config::Config;
 use crate::guest::Session;
@@ -75,9 +75,7 @@ impl Pool {
     /// # Errors
     /// [`ErrorKind::Closed`] when ostler has been shut down.
     pub async fn snapshot(&self) -> Result<Snapshot, Error> {
-        let (answer, snapshot) = oneshot::channel();
-        self.tell(Inspect { pool: self.name().clone(), answer }, "snapshot").await?;
-        snapshot.await.map_err(|_| self.error("snapshot", ErrorKind::Closed))
+        self.ask("snapshot", |answer| Inspect { pool: self.name().clone(), answer }).await
     }
 
     /// Changes how many runtimes are kept ready and how many there may be. Growing starts at once; shrinking
@@ -89,9 +87,8 @@ impl Pool {
     pub async fn resize(&self, min: usize, max: usize) -> Result<(), Error> {
         let spec = PoolSpec { min, max, ..self.shared.settings().spec.clone() };
         Config::validate_pool(self.name(), &spec)?;
-        self.tell(Reconfigure { pool: self.name().clone(), spec, made_by: None }, "resize").await?;
-        // The snapshot is answered after it.
-        self.snapshot().await.map(|_| ())
+        let request = Reconfigure { pool: self.name().clone(), spec, made_by: None };
+        ask::tell(&self.supervisor, request).await.map_err(|kind| self.error("resize", kind))
     }
 
     /// Ends the pool: no new leases, those who wait fail at once, runtimes go as they come free. Ready when the
@@ -102,9 +99,7 @@ impl Pool {
     /// # Errors
     /// [`ErrorKind::Closed`] when ostler was shut down meanwhile.
     pub async fn drain(&self) -> Result<(), Error> {
-        let (finished, done) = oneshot::channel();
-        self.tell(Drain { pool: self.name().clone(), finished }, "drain").await?;
-        done.await.map_err(|_| self.error("drain", ErrorKind::Closed))
+        self.ask("drain", |finished| Drain { pool: self.name().clone(), finished }).await
     }
 
     /// Waits until `min` runtimes are ready, or as many as there may be besides the leased ones.
@@ -144,12 +139,16 @@ impl Pool {
         answered
     }
 
-    async fn tell<M>(&self, message: M, operation: &'static str) -> Result<(), Error>
+    async fn ask<M, T>(
+        &self,
+        operation: &'static str,
+        request: impl Fn(oneshot::Sender<T>) -> M,
+    ) -> Result<T, Error>
     where
         M: actix::Message<Result = ()> + Send + 'static,
         Supervisor: actix::Handler<M>,
     {
-        self.supervisor.send(message).await.map_err(|_| self.error(operation, ErrorKind::Closed))
+        ask::ask(&self.supervisor, request).await.map_err(|kind| self.error(operation, kind))
     }
 
     pub(super) fn retry_after(&self) -> Duration {

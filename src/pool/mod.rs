@@ -1,6 +1,7 @@
 //! The public face: start an [`Ostler`], take a [`Pool`] from it, a [`Lease`] from that.
 
 mod acquire;
+mod ask;
 mod backends;
 pub mod blocking;
 mod builder;

@@ -3,13 +3,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix::Addr;
 use slog::{Logger, info, o, warn};
 use tokio::sync::oneshot;
 
 use super::builder::Builder;
 use super::timer::within;
-use super::{BlockingEvents, Error, ErrorKind, Events, Pool, backends, template};
-use crate::actor::{Drain, DrainNow, MadeBy, OpenPool, Reconfigure, Tree};
+use super::{BlockingEvents, Error, ErrorKind, Events, Pool, ask, backends, template};
+use crate::actor::{Drain, DrainNow, MadeBy, OpenPool, Reconfigure, Supervisor, Tree};
 use crate::backend::Backend;
 use crate::config::Config;
 use crate::model::{BackendSpec, PoolName, PoolSpec, State};
@@ -68,9 +69,10 @@ impl Ostler {
     }
 
     pub(super) async fn start_with(builder: Builder) -> Result<Self, Error> {
-        let Builder { config, log, backends, placement, seed } = builder;
+        let Builder { config, log, backends, placement, seed, faults } = builder;
         let seed = seed.unwrap_or_else(|| fastrand::u64(..));
-        let tree = Tree::start(placement, seed, log.new(o!("instance" => config.instance.clone())))
+        let tree_log = log.new(o!("instance" => config.instance.clone()));
+        let tree = Tree::start(placement, seed, faults, tree_log)
             .await
             .map_err(|error| Error::new("start", ErrorKind::Start(Box::new(error))))?;
         let mut ostler = Self { tree: Some(tree), config: config.clone(), pools: BTreeMap::new(), log };
@@ -198,7 +200,12 @@ impl Ostler {
         let backend = Arc::clone(&made_by.backend);
         let supervisor = tree.supervisor.clone();
         supervisor.do_send(OpenPool { name: name.clone(), spec: spec.clone(), made_by, answer });
-        let shared = opened.await.map_err(|_| closed())?;
+        // Interrupted, unless it has ended.
+        let lost = |_| {
+            let kind = if supervisor.connected() { ErrorKind::Interrupted } else { ErrorKind::Closed };
+            Error::new("start", kind)
+        };
+        let shared = opened.await.map_err(lost)?;
         self.pools.insert(name.clone(), Running { pool: Pool { shared, supervisor }, backend });
         Ok(())
     }
@@ -217,7 +224,8 @@ impl Ostler {
                 running.backend = Arc::clone(&made_by.backend);
             }
             let message = Reconfigure { pool: name.clone(), spec: spec.clone(), made_by };
-            running.pool.supervisor.do_send(message);
+            let told = ask::tell(&running.pool.supervisor, message).await;
+            told.map_err(|kind| Error::new("reload", kind).in_pool(name))?;
         }
         Ok(())
     }
@@ -250,11 +258,9 @@ impl Ostler {
     fn close_when_drained(&self, name: PoolName, running: Running) {
         let Some(tree) = &self.tree else { return };
         let log = self.log.clone();
-        let (finished, done) = oneshot::channel();
-        running.pool.supervisor.do_send(Drain { pool: name.clone(), finished });
+        let drain = drain(&running.pool.supervisor, &name);
         tree.runtime.spawn(async move {
-            // An error is a shutdown, which closes what is left.
-            drop(done.await);
+            drain.await;
             if let Err(error) = running.backend.close().await {
                 warn!(log, "backend did not close"; "pool" => %name, "cause" => %error);
             }
@@ -289,17 +295,11 @@ async fn end(
     log: Logger,
 ) -> Result<(), Error> {
     info!(log, "shutting down"; "grace" => ?grace);
-    let mut drains: Vec<_> = pools
-        .keys()
-        .map(|name| {
-            let (finished, done) = oneshot::channel();
-            tree.supervisor.do_send(Drain { pool: name.clone(), finished });
-            done
-        })
-        .collect();
+    let mut drains: Vec<_> = pools.keys().map(|name| Box::pin(drain(&tree.supervisor, name))).collect();
     within(&tree.runtime, grace, all(&mut drains)).await;
     for name in pools.keys() {
-        tree.supervisor.do_send(DrainNow { pool: name.clone() });
+        // An error is a supervisor that has ended, or that panics over nothing else; survivors are named below.
+        let _: Result<(), ErrorKind> = ask::tell(&tree.supervisor, DrainNow { pool: name.clone() }).await;
     }
     within(&tree.runtime, LAST_CALL, all(&mut drains)).await;
     let survivors = survivors(&pools).await;
@@ -313,10 +313,24 @@ async fn end(
     if survivors.is_empty() { Ok(()) } else { Err(Error::new("shutdown", ErrorKind::Survivors(survivors))) }
 }
 
+/// Drains a pool, starting at once. Ready when it has drained, or can't any more.
+fn drain(supervisor: &Addr<Supervisor>, name: &PoolName) -> impl Future<Output = ()> + Send + use<> {
+    let (supervisor, name) = (supervisor.clone(), name.clone());
+    let (finished, done) = oneshot::channel();
+    supervisor.do_send(Drain { pool: name.clone(), finished });
+    async move {
+        if done.await.is_err() {
+            // Lost in a panic of the supervisor, or there is none any more.
+            let again = |finished| Drain { pool: name.clone(), finished };
+            let _: Result<(), ErrorKind> = ask::ask(&supervisor, again).await;
+        }
+    }
+}
+
 /// Ready when every pool has drained, or can't any more.
-async fn all(drains: &mut Vec<oneshot::Receiver<()>>) {
+async fn all(drains: &mut Vec<impl Future<Output = ()> + Unpin>) {
     while let Some(drain) = drains.last_mut() {
-        drop(drain.await);
+        drain.await;
         drains.pop();
     }
 }

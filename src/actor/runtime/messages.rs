@@ -1,10 +1,8 @@
-use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Message, Recipient};
 
 use crate::backend::{BackendError, Launched};
-use crate::guest::Wire;
 use crate::model::{Epoch, PoolName, Reason, RuntimeId};
 
 /// Make the runtime. First message, sent once.
@@ -50,6 +48,8 @@ pub(in crate::actor) struct Retire {
 pub(in crate::actor) struct Reported {
     pub(in crate::actor) pool: PoolName,
     pub(in crate::actor) id: RuntimeId,
+    /// The first of a runtime's reports is number 1.
+    pub(in crate::actor) number: u64,
     pub(in crate::actor) report: Report,
 }
 
@@ -60,8 +60,8 @@ pub(in crate::actor) enum Report {
     Launched,
     /// Its guest answers.
     Booted,
-    /// Leasable; the data wire for its ticket, and its name for others.
-    Warmed { wire: Arc<dyn Wire>, handle: Arc<str> },
+    /// Leasable; what its ticket is made of is on its badge.
+    Warmed,
     /// It did not get that far.
     LaunchFailed(String),
     /// Clean, looked at from inside and outside.
@@ -89,7 +89,10 @@ pub(super) struct WarmedUp(pub(super) Result<(), String>);
 /// The reset is over; how long it took.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub(super) struct ResetEnded(pub(super) Result<Duration, String>);
+pub(super) struct ResetEnded {
+    pub(super) ended: Epoch,
+    pub(super) result: Result<Duration, String>,
+}
 
 /// The runtime ended by itself; how.
 #[derive(Debug, Message)]
@@ -100,3 +103,8 @@ pub(super) struct Ended(pub(super) String);
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(super) struct Destroyed(pub(super) Result<(), BackendError>);
+
+/// Destroy it now, or again.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(super) struct Destroy;

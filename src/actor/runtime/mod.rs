@@ -1,26 +1,31 @@
 //! One runtime: its launch, its resets, its probes, its end.
 //!
 //! Handlers only change state and start I/O; what the I/O comes to arrives as a message of this actor's own
-//! and goes on to the supervisor as a [`Report`]. All I/O has a deadline and runs contained.
+//! and goes on to the supervisor as a [`Report`]. All I/O has a deadline and runs contained. A panic in a handler
+//! ends the runtime and not the actor, which lives until nothing of the runtime is left.
 
+mod badge;
 mod life;
 mod messages;
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message, Recipient};
-use slog::{debug, warn};
+use slog::{crit, debug, warn};
 use tokio::sync::oneshot;
 
-use super::contain::{Panicked, contain};
+use super::contain::{Panicked, Takes, catch, contain};
+use super::faults::{Faults, after, before};
 use crate::backend::{Backend, BackendError, Instance, Launch, Launched};
 use crate::guest::{Session, Wire};
-use crate::model::{Epoch, PoolName, RuntimeId};
+use crate::model::{Epoch, PoolName, RuntimeId, State};
 
+pub(super) use badge::{Badge, Ware};
 pub(super) use life::{Blueprint, causes};
 pub(super) use messages::{Begin, Probe, Probed, Report, Reported, Reset, Retire};
-use messages::{Destroyed, Ended, Made, ResetEnded, WarmedUp};
+use messages::{Destroy, Destroyed, Ended, Made, ResetEnded, WarmedUp};
 
 /// Pause before a destruction that failed is tried again.
 const DESTROY_AGAIN: Duration = Duration::from_secs(1);
@@ -33,15 +38,16 @@ pub(super) struct Runtime {
     backend: Arc<dyn Backend>,
     blueprint: Arc<Blueprint>,
     supervisor: Recipient<Reported>,
+    badge: Rc<Badge>,
+    faults: Faults,
     log: slog::Logger,
     /// Pings and resets go here; the data wire has left with the ticket.
     control: Option<Arc<dyn Wire>>,
     data: Option<Arc<dyn Wire>>,
-    /// Its drop ends the runtime, so that a panic of this actor leaves nothing behind.
+    /// Its drop ends the runtime, should this actor go without having destroyed it.
     instance: Option<Box<dyn Instance>>,
     /// While the launch runs; dropped, it ends the launch.
     launching: Option<oneshot::Sender<()>>,
-    retiring: bool,
 }
 
 impl Runtime {
@@ -50,6 +56,8 @@ impl Runtime {
         backend: Arc<dyn Backend>,
         blueprint: Arc<Blueprint>,
         supervisor: Recipient<Reported>,
+        badge: Rc<Badge>,
+        faults: Faults,
         log: slog::Logger,
     ) -> Self {
         Self {
@@ -58,17 +66,47 @@ impl Runtime {
             backend,
             blueprint,
             supervisor,
+            badge,
+            faults,
             log,
             control: None,
             data: None,
             instance: None,
             launching: None,
-            retiring: false,
         }
     }
 
     fn report(&self, report: Report) {
-        self.supervisor.do_send(Reported { pool: self.pool.clone(), id: self.id, report });
+        if matches!(report, Report::LaunchFailed(_) | Report::ResetFailed(_) | Report::Exited(_)) {
+            self.badge.fall();
+        }
+        let number = self.badge.next_report();
+        self.supervisor.do_send(Reported { pool: self.pool.clone(), id: self.id, number, report });
+    }
+
+    fn is_retiring(&self) -> bool {
+        matches!(self.badge.state(), State::Retiring | State::Gone)
+    }
+
+    /// After a panic in a handler: the runtime ends. Nothing here may panic.
+    fn fell(&mut self, panicked: &Panicked, context: &mut Context<Self>) {
+        let cause = panicked.to_string();
+        // A logger may be what has panicked.
+        let _: Result<(), Panicked> = catch(|| crit!(self.log, "runtime panicked"; "cause" => &cause));
+        // What the launch came to may be what was lost.
+        self.launching.take_if(|launching| launching.is_closed());
+        match self.badge.state() {
+            State::Gone => {}
+            State::Retiring => {
+                self.report(Report::Survived(cause));
+                context.notify_later(Destroy, DESTROY_AGAIN);
+            }
+            _ => {
+                self.report(Report::Exited(cause));
+                self.badge.enter(State::Retiring);
+                context.notify(Destroy);
+            }
+        }
     }
 
     /// Starts I/O whose result comes back as a message; a panic in it comes back as `None`.
@@ -109,10 +147,28 @@ impl Actor for Runtime {
     type Context = Context<Self>;
 }
 
-impl Handler<Begin> for Runtime {
+/// Every message goes this way, so that a panic over any of them ends here.
+impl<M> Handler<M> for Runtime
+where
+    M: Message<Result = ()>,
+    Self: Takes<M>,
+{
     type Result = ();
 
-    fn handle(&mut self, _: Begin, context: &mut Self::Context) {
+    fn handle(&mut self, message: M, context: &mut Context<Self>) {
+        let take = || {
+            self.faults.pass("Runtime", before::<M>);
+            self.take(message, context);
+            self.faults.pass("Runtime", after::<M>);
+        };
+        if let Err(panicked) = catch(take) {
+            self.fell(&panicked, context);
+        }
+    }
+}
+
+impl Takes<Begin> for Runtime {
+    fn take(&mut self, _: Begin, context: &mut Context<Self>) {
         let launch = self.backend.launch(Launch { pool: self.pool.clone(), runtime: self.id });
         let limit = self.blueprint.spec.launch_timeout;
         let (launching, cancelled) = oneshot::channel();
@@ -124,14 +180,12 @@ impl Handler<Begin> for Runtime {
     }
 }
 
-impl Handler<Made> for Runtime {
-    type Result = ();
-
-    fn handle(&mut self, Made(result): Made, context: &mut Self::Context) {
+impl Takes<Made> for Runtime {
+    fn take(&mut self, Made(result): Made, context: &mut Context<Self>) {
         self.launching = None;
         let launched = match result {
             Ok(launched) => launched,
-            Err(_) if self.retiring => return self.destroy(context),
+            Err(_) if self.is_retiring() => return self.destroy(context),
             Err(error) => return self.launch_failed(causes(&error)),
         };
         let Launched { control, data, exit, instance } = launched;
@@ -139,11 +193,12 @@ impl Handler<Made> for Runtime {
         Self::start(context, exit, |exit| {
             Ended(exit.map_or_else(|panicked| panicked.to_string(), |exit| exit.cause))
         });
-        if self.retiring {
+        if self.is_retiring() {
             return self.destroy(context);
         }
         self.control = Some(Arc::clone(&control));
         self.data = Some(data);
+        self.badge.enter(State::Warming);
         self.report(Report::Launched);
         // Backends hand over guests that have said hello.
         self.report(Report::Booted);
@@ -154,18 +209,17 @@ impl Handler<Made> for Runtime {
     }
 }
 
-impl Handler<WarmedUp> for Runtime {
-    type Result = ();
-
-    fn handle(&mut self, WarmedUp(result): WarmedUp, _: &mut Self::Context) {
-        if self.retiring {
+impl Takes<WarmedUp> for Runtime {
+    fn take(&mut self, WarmedUp(result): WarmedUp, _: &mut Context<Self>) {
+        if self.is_retiring() {
             return;
         }
         match (result, self.data.take(), &self.instance) {
             (Ok(()), Some(wire), Some(instance)) => {
                 let handle: Arc<str> = instance.handle().into();
                 debug!(self.log, "ready"; "handle" => &*handle);
-                self.report(Report::Warmed { wire, handle });
+                self.badge.warm(Ware { wire, handle });
+                self.report(Report::Warmed);
             }
             (Err(cause), ..) => self.launch_failed(cause),
             (Ok(()), ..) => self.launch_failed("ended while warming up".to_owned()),
@@ -173,27 +227,31 @@ impl Handler<WarmedUp> for Runtime {
     }
 }
 
-impl Handler<Reset> for Runtime {
-    type Result = ();
-
-    fn handle(&mut self, Reset { ended }: Reset, context: &mut Self::Context) {
+impl Takes<Reset> for Runtime {
+    fn take(&mut self, Reset { ended }: Reset, context: &mut Context<Self>) {
         let (Some(control), Some(instance)) = (&self.control, &self.instance) else { return };
+        if self.badge.state() != State::Circulating {
+            return;
+        }
+        self.badge.enter(State::Resetting);
         let reset = life::reset(Arc::clone(control), ended, instance.verify(), Arc::clone(&self.blueprint));
-        Self::start(context, reset, |result| {
-            ResetEnded(result.unwrap_or_else(|panicked| Err(panicked.to_string())))
+        Self::start(context, reset, move |result| ResetEnded {
+            ended,
+            result: result.unwrap_or_else(|panicked| Err(panicked.to_string())),
         });
     }
 }
 
-impl Handler<ResetEnded> for Runtime {
-    type Result = ();
-
-    fn handle(&mut self, ResetEnded(result): ResetEnded, _: &mut Self::Context) {
-        if self.retiring {
+impl Takes<ResetEnded> for Runtime {
+    fn take(&mut self, ResetEnded { ended, result }: ResetEnded, _: &mut Context<Self>) {
+        if self.is_retiring() {
             return;
         }
         self.report(match result {
-            Ok(took) => Report::ResetDone { took },
+            Ok(took) => {
+                self.badge.clean(ended);
+                Report::ResetDone { took }
+            }
             Err(cause) => {
                 warn!(self.log, "reset failed"; "cause" => &cause);
                 Report::ResetFailed(cause)
@@ -202,10 +260,8 @@ impl Handler<ResetEnded> for Runtime {
     }
 }
 
-impl Handler<Probe> for Runtime {
-    type Result = ();
-
-    fn handle(&mut self, Probe { answer }: Probe, _: &mut Self::Context) {
+impl Takes<Probe> for Runtime {
+    fn take(&mut self, Probe { answer }: Probe, _: &mut Context<Self>) {
         let Some(control) = self.control.clone() else { return };
         let session = Session::new(control, Epoch::default(), Arc::clone(&self.blueprint.defaults));
         let (pool, id, limit) = (self.pool.clone(), self.id, self.blueprint.spec.health.timeout);
@@ -216,26 +272,28 @@ impl Handler<Probe> for Runtime {
     }
 }
 
-impl Handler<Ended> for Runtime {
-    type Result = ();
-
-    fn handle(&mut self, Ended(cause): Ended, _: &mut Self::Context) {
-        if !self.retiring {
+impl Takes<Ended> for Runtime {
+    fn take(&mut self, Ended(cause): Ended, _: &mut Context<Self>) {
+        if !self.is_retiring() {
             warn!(self.log, "exited"; "cause" => &cause);
             self.report(Report::Exited(cause));
         }
     }
 }
 
-impl Handler<Retire> for Runtime {
-    type Result = ();
-
-    fn handle(&mut self, Retire { reason }: Retire, context: &mut Self::Context) {
-        if self.retiring {
+impl Takes<Retire> for Runtime {
+    fn take(&mut self, Retire { reason }: Retire, context: &mut Context<Self>) {
+        if self.is_retiring() {
             return;
         }
-        self.retiring = true;
+        self.badge.enter(State::Retiring);
         debug!(self.log, "retiring"; "reason" => reason.name());
+        self.take(Destroy, context);
+    }
+}
+
+impl Takes<Destroy> for Runtime {
+    fn take(&mut self, _: Destroy, context: &mut Context<Self>) {
         // A launch under way ends first; what it comes to is destroyed then.
         if self.launching.take().is_none() {
             self.destroy(context);
@@ -243,13 +301,12 @@ impl Handler<Retire> for Runtime {
     }
 }
 
-impl Handler<Destroyed> for Runtime {
-    type Result = ();
-
-    fn handle(&mut self, Destroyed(result): Destroyed, context: &mut Self::Context) {
+impl Takes<Destroyed> for Runtime {
+    fn take(&mut self, Destroyed(result): Destroyed, context: &mut Context<Self>) {
         match result {
             Ok(()) => {
                 self.instance = None;
+                self.badge.enter(State::Gone);
                 self.report(Report::Gone);
                 context.stop();
             }
@@ -257,7 +314,7 @@ impl Handler<Destroyed> for Runtime {
                 let cause = causes(&error);
                 warn!(self.log, "destruction failed, trying again"; "cause" => &cause);
                 self.report(Report::Survived(cause));
-                context.run_later(DESTROY_AGAIN, |runtime, context| runtime.destroy(context));
+                context.notify_later(Destroy, DESTROY_AGAIN);
             }
         }
     }

@@ -1,20 +1,29 @@
 use std::sync::Arc;
 
-use actix::{Addr, Message};
+use actix::{Addr, Message, MessageResponse};
 use tokio::sync::oneshot;
 
 pub(crate) use super::pool::MadeBy;
 use crate::actor::health::Health;
 use crate::actor::maintenance::Maintenance;
 use crate::actor::metrics::Metrics;
-use crate::actor::shared::{Resource, Shared};
-use crate::handoff::Ticket;
+use crate::actor::shared::Shared;
 use crate::model::{PoolName, PoolSpec, RuntimeId};
 use crate::observe::Snapshot;
 
+/// Whether a request was taken up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, MessageResponse)]
+pub(crate) enum Receipt {
+    Taken,
+    /// The supervisor panicked over it and has started over. It may have been taken up in part; each request can
+    /// be made twice.
+    #[default]
+    Lost,
+}
+
 /// One of the others has started, or has been started again after a panic.
-#[derive(Message)]
-#[rtype(result = "()")]
+#[derive(Clone, Message)]
+#[rtype(result = "Receipt")]
 pub(in crate::actor) enum Attend {
     Health(Addr<Health>),
     Maintenance(Addr<Maintenance>),
@@ -32,15 +41,15 @@ pub(crate) struct OpenPool {
 }
 
 /// Give a pool new settings; with `made_by`, roll its runtimes over to new ones.
-#[derive(Message)]
-#[rtype(result = "()")]
+#[derive(Clone, Message)]
+#[rtype(result = "Receipt")]
 pub(crate) struct Reconfigure {
     pub(crate) pool: PoolName,
     pub(crate) spec: PoolSpec,
     pub(crate) made_by: Option<MadeBy>,
 }
 
-/// No new leases; `finished` when the last runtime is gone.
+/// No new leases; `finished` when the last runtime is gone. Dropped unsent, it was lost in a panic.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Drain {
@@ -49,8 +58,8 @@ pub(crate) struct Drain {
 }
 
 /// As [`Drain`], but leased runtimes go at once too.
-#[derive(Message)]
-#[rtype(result = "()")]
+#[derive(Clone, Message)]
+#[rtype(result = "Receipt")]
 pub(crate) struct DrainNow {
     pub(crate) pool: PoolName,
 }
@@ -63,12 +72,12 @@ pub(crate) struct Inspect {
     pub(crate) answer: oneshot::Sender<Snapshot>,
 }
 
-/// A ticket came home: its lease ended, or it was condemned, or the handoff is closed.
+/// A ticket came home: its lease ended, or it was condemned, or the handoff is closed. It waits beside the mailbox,
+/// where no panic reaches it.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct Returned {
     pub(super) pool: PoolName,
-    pub(super) ticket: Ticket<Resource>,
 }
 
 /// Ready tickets dropped below the mark, or somebody waits. At most one is under way per pool.

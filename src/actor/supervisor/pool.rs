@@ -1,39 +1,55 @@
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use actix::Addr;
 use bytes::Bytes;
+use crossbeam_queue::SegQueue;
 use tokio::sync::oneshot;
 
 use crate::actor::clock::millis;
-use crate::actor::runtime::{Blueprint, Runtime};
+use crate::actor::runtime::{Badge, Blueprint, Runtime, Ware};
 use crate::actor::shared::{Resource, Shared};
 use crate::backend::Backend;
-use crate::decide::{Command, Decider, Event, Illegal, Moment, Stock};
-use crate::guest::Wire;
+use crate::decide::{Command, Decider, Event, Fate, Illegal, Moment, Stock};
 use crate::handoff::{Tether, Ticket};
 use crate::model::{PoolSpec, Reason, RuntimeId, State};
 use crate::observe::RuntimeStatus;
 
 /// One pool as the supervisor holds it: the decider, and what its ids stand for.
 pub(super) struct Pool {
-    decider: Decider,
+    pub(super) decider: Decider,
     pub(super) shared: Arc<Shared>,
     pub(super) backend: Arc<dyn Backend>,
     pub(super) blueprint: Arc<Blueprint>,
     pub(super) members: BTreeMap<RuntimeId, Member>,
     pub(super) wake_at: Option<Moment>,
     pub(super) log: slog::Logger,
+    inbox: Inbox,
     finished: bool,
     awaiting_finish: Vec<oneshot::Sender<()>>,
+}
+
+/// What comes from the handoff and has not been looked at. Messages only say that there is something, so that
+/// nothing is lost with one.
+pub(super) struct Inbox {
+    /// Tickets that came home. Held by nobody else, so that none outlives the pool.
+    pub(super) returned: Arc<SegQueue<Ticket<Resource>>>,
+    pub(super) overflow_wanted: Arc<AtomicUsize>,
 }
 
 /// A runtime as the supervisor holds it.
 pub(super) struct Member {
     /// Its actor.
     pub(super) address: Addr<Runtime>,
+    /// What its actor says of itself.
+    pub(super) badge: Rc<Badge>,
+    /// The last of its reports that was listened to.
+    pub(super) heard: u64,
+    /// Set when its actor has been told.
+    pub(super) retiring: Option<Reason>,
     /// While it is in the supervisor's hands: warmed and not yet put, or being reset.
     pub(super) ticket: Option<Ticket<Resource>>,
     /// Condemns the ticket wherever it is.
@@ -43,6 +59,7 @@ pub(super) struct Member {
 }
 
 /// What a pool's runtimes are made by and from.
+#[derive(Clone)]
 pub(crate) struct MadeBy {
     /// Makes them.
     pub(crate) backend: Arc<dyn Backend>,
@@ -50,14 +67,87 @@ pub(crate) struct MadeBy {
     pub(crate) template: Option<Bytes>,
 }
 
+/// Where a runtime stands when the supervisor starts over.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Standing {
+    /// Its actor is at work on it, or its ticket is with somebody.
+    Settled(State),
+    /// It is leasable for the first time, and nobody has made its ticket.
+    Warm,
+    /// Its ticket is here, and it is clean.
+    Clean,
+    /// Its ticket is here, as a lease left it.
+    Used,
+    /// It ended or must be ended.
+    Fallen(State),
+    /// Its ticket is nowhere.
+    Lost(State),
+    /// Its actor is gone.
+    Dead(State),
+    Retiring,
+}
+
+impl Standing {
+    /// What the decider is to think, for the event that follows to be legal.
+    pub(super) fn state(self) -> State {
+        match self {
+            Self::Settled(state) | Self::Fallen(state) | Self::Lost(state) | Self::Dead(state) => state,
+            Self::Warm => State::Warming,
+            Self::Clean => State::Resetting,
+            Self::Used => State::Circulating,
+            Self::Retiring => State::Retiring,
+        }
+    }
+}
+
 impl Member {
-    pub(super) fn launching(address: Addr<Runtime>, now: Moment) -> Self {
-        Self { address, ticket: None, tether: None, handle: "".into(), since: now }
+    pub(super) fn launching(address: Addr<Runtime>, badge: Rc<Badge>, now: Moment) -> Self {
+        Self {
+            address,
+            badge,
+            heard: 0,
+            retiring: None,
+            ticket: None,
+            tether: None,
+            handle: "".into(),
+            since: now,
+        }
+    }
+
+    fn standing(&self, condemned: bool) -> Standing {
+        let state = self.badge.state();
+        let spoilt = self.tether.as_ref().is_some_and(Tether::is_condemned) && !condemned;
+        match (state, &self.ticket, &self.tether) {
+            (State::Gone, ..) => Standing::Dead(State::Retiring),
+            _ if !self.address.connected() => Standing::Dead(state),
+            _ if self.retiring.is_some() => Standing::Retiring,
+            // It retires itself, and nobody knows.
+            (State::Retiring, ..) => Standing::Fallen(State::Circulating),
+            _ if self.badge.is_fallen() || spoilt => Standing::Fallen(state),
+            (State::Circulating, None, None) if self.badge.has_ware() => Standing::Warm,
+            (State::Circulating, None, None) => Standing::Lost(State::Warming),
+            (State::Circulating, Some(ticket), _)
+                if !ticket.is_leased() || self.badge.cleaned_after() == ticket.epoch() =>
+            {
+                Standing::Clean
+            }
+            (State::Circulating, Some(_), _) => Standing::Used,
+            (State::Circulating | State::Resetting, None, Some(tether)) if tether.is_loose() => {
+                Standing::Lost(state)
+            }
+            _ => Standing::Settled(state),
+        }
     }
 }
 
 impl Pool {
-    pub(super) fn new(decider: Decider, shared: Arc<Shared>, made_by: MadeBy, log: slog::Logger) -> Self {
+    pub(super) fn new(
+        decider: Decider,
+        shared: Arc<Shared>,
+        made_by: MadeBy,
+        inbox: Inbox,
+        log: slog::Logger,
+    ) -> Self {
         let blueprint = blueprint(&shared, made_by.template);
         Self {
             decider,
@@ -67,6 +157,7 @@ impl Pool {
             members: BTreeMap::new(),
             wake_at: None,
             log,
+            inbox,
             finished: false,
             awaiting_finish: Vec::new(),
         }
@@ -85,15 +176,10 @@ impl Pool {
         self.decider.ledger().state(id)
     }
 
-    /// Makes the ticket of a runtime that has warmed up; answers how long that took.
-    pub(super) fn issue(
-        &mut self,
-        id: RuntimeId,
-        wire: Arc<dyn Wire>,
-        handle: Arc<str>,
-        now: Moment,
-    ) -> Duration {
-        let Some(member) = self.members.get_mut(&id) else { return Duration::ZERO };
+    /// Makes the ticket of a runtime that has warmed up; answers its name for others, and how long that took.
+    pub(super) fn issue(&mut self, id: RuntimeId, now: Moment) -> Option<(Arc<str>, Duration)> {
+        let member = self.members.get_mut(&id)?;
+        let Ware { wire, handle } = member.badge.take_ware()?;
         let resource = Resource {
             wire,
             shared: Arc::clone(&self.shared),
@@ -103,8 +189,8 @@ impl Pool {
         let ticket = self.shared.handoff.issue(id, resource);
         member.tether = Some(ticket.tether().clone());
         member.ticket = Some(ticket);
-        member.handle = handle;
-        now.saturating_sub(member.since)
+        member.handle = Arc::clone(&handle);
+        Some((handle, now.saturating_sub(member.since)))
     }
 
     /// Keeps a ticket until it is put again or its runtime goes; answers whose it is.
@@ -114,6 +200,45 @@ impl Pool {
             member.ticket = Some(ticket);
         }
         id
+    }
+
+    /// Keeps the next of the tickets that came home.
+    pub(super) fn next_returned(&mut self) -> Option<RuntimeId> {
+        let ticket = self.inbox.returned.pop()?;
+        Some(self.take_back(ticket))
+    }
+
+    /// Leases that wait with overflow allowed and have not been told of.
+    pub(super) fn overflow_wanted(&self) -> usize {
+        self.inbox.overflow_wanted.swap(0, Ordering::Relaxed)
+    }
+
+    pub(super) fn bring_home_returned(&mut self) {
+        while self.next_returned().is_some() {}
+    }
+
+    /// What the ticket in hand says of the lease that ended.
+    pub(super) fn as_returned(&self, id: RuntimeId) -> Option<Event> {
+        let ticket = self.members.get(&id)?.ticket.as_ref()?;
+        let fate = if ticket.resource().is_quarantined() { Fate::Quarantined } else { Fate::Used };
+        Some(Event::Returned { id, uses: ticket.uses(), fate })
+    }
+
+    /// Has a runtime leased no more; a holder that it has been handed to keeps it unless something is wrong with
+    /// it.
+    pub(super) fn condemn(&mut self, id: RuntimeId, reason: Reason) {
+        if let Some(tether) = self.members.get(&id).and_then(|member| member.tether.as_ref()) {
+            if reason.is_failure() {
+                tether.condemn();
+            } else {
+                tether.expire();
+            }
+        }
+    }
+
+    /// Where each runtime stands, whatever the decider thinks.
+    pub(super) fn standings(&self) -> impl Iterator<Item = (RuntimeId, Standing)> {
+        self.members.iter().map(|(id, member)| (*id, member.standing(self.decider.is_condemned(*id))))
     }
 
     pub(super) fn reconfigure(&mut self, spec: &PoolSpec, made_by: Option<MadeBy>) {
@@ -130,7 +255,8 @@ impl Pool {
 
     /// Runtimes that Health looks after.
     pub(super) fn watched(&self) -> impl Iterator<Item = RuntimeId> {
-        self.members.iter().filter(|(_, member)| member.tether.is_some()).map(|(id, _)| *id)
+        let in_service = |member: &Member| member.tether.is_some() && member.retiring.is_none();
+        self.members.iter().filter(move |(_, member)| in_service(member)).map(|(id, _)| *id)
     }
 
     /// Copies the ledger's counts to where everybody can read them.

@@ -1,0 +1,143 @@
+//! One event in, what it decides carried out.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use actix::{AsyncContext, Context};
+use slog::{error, info, o};
+
+use super::Supervisor;
+use super::messages::{RuntimeLost, Wake};
+use super::pool::Member;
+use crate::actor::contain;
+use crate::actor::runtime::{Badge, Begin, Reset, Retire, Runtime};
+use crate::decide::{Command, Event, Moment};
+use crate::model::{PoolName, RuntimeId};
+use crate::observe::Change;
+
+/// Messages a runtime can have outstanding that are not the supervisor's own few.
+const RUNTIME_MAILBOX: usize = 16;
+
+impl Supervisor {
+    /// Feeds one event to a pool, carries out what it decides, and feeds back what comes of that at once.
+    pub(super) fn feed(&mut self, context: &mut Context<Self>, name: &PoolName, event: Event) {
+        let now = self.clock.now();
+        let mut events = VecDeque::from([event]);
+        while let Some(event) = events.pop_front() {
+            let Some(pool) = self.pools.get_mut(name) else { return };
+            match pool.step(now, event.clone()) {
+                Ok(commands) => {
+                    for command in commands {
+                        self.faults.pass("Supervisor", || format!("{command:?}"));
+                        self.carry_out(context, name, now, &command, &mut events);
+                    }
+                }
+                // A defect of ours; the runtime in question stays where it was and nothing else is touched.
+                Err(illegal) => error!(self.log, "{illegal}"; "event" => ?event, "pool" => %name),
+            }
+        }
+        if let Some(pool) = self.pools.get(name) {
+            pool.publish();
+        }
+    }
+
+    fn carry_out(
+        &mut self,
+        context: &mut Context<Self>,
+        name: &PoolName,
+        now: Moment,
+        command: &Command,
+        events: &mut VecDeque<Event>,
+    ) {
+        let Some(pool) = self.pools.get_mut(name) else { return };
+        match *command {
+            Command::Launch(id) => {
+                self.observe(name, Change::Launching { runtime: id });
+                self.launch(context, name, id, now);
+            }
+            Command::Put(id) => {
+                if let Some(ticket) = pool.member_mut(id).and_then(|member| member.ticket.take()) {
+                    ticket.put();
+                }
+            }
+            Command::Reset(id) => {
+                if let Some((member, ticket)) =
+                    pool.member_mut(id).and_then(|m| Some((&m.address, m.ticket.as_ref()?)))
+                {
+                    member.do_send(Reset { ended: ticket.epoch() });
+                }
+            }
+            Command::Retire(id, reason) => {
+                if let Some(member) = pool.member_mut(id) {
+                    member.retiring = Some(reason);
+                    member.ticket = None;
+                    member.address.do_send(Retire { reason });
+                }
+                self.forget(name, id);
+                self.observe(name, Change::Retiring { runtime: id, reason });
+            }
+            Command::Condemn(id, reason) => {
+                pool.condemn(id, reason);
+                for ticket in pool.shared.handoff.withdraw_condemned() {
+                    events.push_back(Event::Withdrawn { id: pool.take_back(ticket), reason });
+                }
+            }
+            Command::Withdraw(reason) => {
+                if let Some(ticket) = pool.shared.handoff.withdraw() {
+                    events.push_back(Event::Withdrawn { id: pool.take_back(ticket), reason });
+                }
+            }
+            Command::Watch(mark) => pool.shared.handoff.set_low_mark(mark),
+            Command::WakeAt(at) => {
+                if pool.wake_at.is_none_or(|earlier| at < earlier || earlier <= now) {
+                    pool.wake_at = Some(at);
+                    let pool = name.clone();
+                    context.notify_later(Wake { pool }, at.saturating_sub(now));
+                }
+            }
+            Command::Close => pool.shared.handoff.close(),
+            Command::Degraded(true) => {
+                pool.shared.board.set_degraded(true);
+                let cause = pool.shared.board.trouble().map_or_else(String::new, |cause| cause.to_string());
+                error!(pool.log, "degraded"; "cause" => &cause);
+                self.observe(name, Change::Degraded { cause });
+            }
+            Command::Degraded(false) => {
+                pool.shared.board.set_degraded(false);
+                info!(pool.log, "healed");
+                self.observe(name, Change::Healed);
+            }
+            Command::Finished => {
+                info!(pool.log, "drained");
+                pool.finish();
+                self.observe(name, Change::Drained);
+            }
+        }
+    }
+
+    fn launch(&mut self, context: &mut Context<Self>, name: &PoolName, id: RuntimeId, now: Moment) {
+        let Some(pool) = self.pools.get_mut(name) else { return };
+        let log = pool.log.new(o!("runtime" => id.to_string()));
+        let badge = Rc::new(Badge::default());
+        let runtime = Runtime::new(
+            (name.clone(), id),
+            Arc::clone(&pool.backend),
+            Arc::clone(&pool.blueprint),
+            context.address().recipient(),
+            Rc::clone(&badge),
+            self.faults.clone(),
+            log,
+        );
+        let (address, ended) = contain::start_monitored(|_| runtime, RUNTIME_MAILBOX);
+        // Nothing that could panic comes between: an actor that nobody holds would have no end.
+        pool.members.insert(id, Member::launching(address.clone(), badge, now));
+        let (supervisor, pool_name) = (context.address(), name.clone());
+        actix_rt::spawn(async move {
+            if let Some(panicked) = ended.await {
+                supervisor.do_send(RuntimeLost { pool: pool_name, id, cause: panicked.to_string() });
+            }
+        });
+        address.do_send(Begin);
+    }
+}

@@ -1,0 +1,113 @@
+//! Starting over after a panic in a handler.
+//!
+//! Nothing that the decider believed is believed any more. Where each runtime stands, its actor says on its
+//! badge; where each ticket is, its tether and the handoff say; what is wanted, the settings say. Of the
+//! decider only what nobody else can know is kept: how old each runtime is and what it counts against, the
+//! failures of the last window, the totals. The mailbox is whole, for the panic never reached it; what had been
+//! reported before is not heard twice.
+
+use actix::{AsyncContext, Context};
+use slog::crit;
+
+use super::Supervisor;
+use super::pool::Standing;
+use crate::actor::contain::{Panicked, catch};
+use crate::actor::runtime::Retire;
+use crate::actor::tree::RESTART_PAUSE;
+use crate::decide::Event;
+use crate::model::{PoolName, Reason, State};
+use crate::observe::Change;
+
+impl Supervisor {
+    /// Starts over, however often that takes.
+    pub(super) fn recover_from(&mut self, panicked: &Panicked, context: &mut Context<Self>) {
+        // A logger may be what has panicked.
+        let _: Result<(), Panicked> =
+            catch(|| crit!(self.log, "supervisor panicked, starting over"; "cause" => %panicked));
+        if let Err(again) = catch(|| self.recover(panicked, context)) {
+            context.run_later(RESTART_PAUSE, move |supervisor, context| {
+                supervisor.recover_from(&again, context);
+            });
+        }
+    }
+
+    fn recover(&mut self, panicked: &Panicked, context: &mut Context<Self>) {
+        let names: Vec<_> = self.pools.keys().cloned().collect();
+        for name in names {
+            self.observe(&name, Change::Recovered { cause: panicked.to_string() });
+            self.recover_pool(context, &name);
+        }
+        self.watch_all();
+    }
+
+    fn recover_pool(&mut self, context: &mut Context<Self>, name: &PoolName) {
+        let Some(pool) = self.pools.get_mut(name) else { return };
+        pool.bring_home_returned();
+        for member in pool.members.values_mut() {
+            member.heard = member.badge.reports();
+        }
+        let standings: Vec<_> = pool.standings().collect();
+        let states = standings.iter().map(|(id, standing)| (*id, standing.state()));
+        let condemned = pool.decider.recover(pool.shared.settings().spec.clone(), states);
+        pool.wake_at = None;
+        pool.shared.board.set_degraded(pool.decider.is_degraded());
+        pool.shared.handoff.set_low_mark(None);
+        pool.shared.handoff.rearm();
+        if pool.decider.is_closed() {
+            pool.shared.handoff.close();
+        }
+        for (id, reason) in condemned {
+            pool.condemn(id, reason);
+        }
+        for (id, standing) in standings {
+            let Some(pool) = self.pools.get_mut(name) else { return };
+            let event = match standing {
+                Standing::Settled(_) => continue,
+                Standing::Retiring => {
+                    if let Some(member) = pool.member_mut(id) {
+                        member.address.do_send(Retire { reason: member.retiring.unwrap_or(Reason::Drained) });
+                    }
+                    continue;
+                }
+                Standing::Fallen(_) => Event::Exited(id),
+                Standing::Warm => {
+                    self.issue(name, id);
+                    Event::Warmed(id)
+                }
+                Standing::Clean => Event::ResetDone(id),
+                Standing::Used => match pool.as_returned(id) {
+                    Some(returned) => returned,
+                    None => continue,
+                },
+                Standing::Lost(_) => {
+                    let cause = "lost in a panic of the supervisor".to_owned();
+                    self.trouble(name, &cause);
+                    self.observe(name, Change::Exited { runtime: id, cause });
+                    Event::Exited(id)
+                }
+                Standing::Dead(state) => {
+                    self.forget(name, id);
+                    if state != State::Retiring {
+                        self.feed(context, name, Event::Exited(id));
+                    }
+                    self.bury(name, id);
+                    Event::Gone(id)
+                }
+            };
+            self.feed(context, name, event);
+        }
+        if let Some(pool) = self.pools.get_mut(name) {
+            let reason = Reason::Drained;
+            let withdrawn: Vec<_> = pool.shared.handoff.withdraw_condemned();
+            let events: Vec<_> = withdrawn
+                .into_iter()
+                .map(|ticket| Event::Withdrawn { id: pool.take_back(ticket), reason })
+                .collect();
+            let wanted = std::iter::repeat_n(Event::OverflowWanted, pool.overflow_wanted());
+            let lowest = pool.shared.handoff.stock().ready;
+            for event in events.into_iter().chain(wanted).chain([Event::Tick { lowest }]) {
+                self.feed(context, name, event);
+            }
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! What the public face asks for.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+
+use actix::{ActorContext, AsyncContext, Context};
+use crossbeam_queue::SegQueue;
+use slog::{info, o};
+
+use super::messages::{
+    Drain, DrainNow, Inspect, OpenPool, OverflowWanted, Receipt, Reconfigure, Returned, StockLow,
+};
+use super::pool::{Inbox, Pool};
+use super::{Supervisor, Takes};
+use crate::actor::end::End;
+use crate::actor::maintenance::Tend;
+use crate::actor::shared::{Calls, Shared};
+use crate::decide::{Decider, Event};
+use crate::observe::Snapshot;
+
+impl Takes<OpenPool> for Supervisor {
+    fn take(&mut self, open: OpenPool, context: &mut Context<Self>) {
+        let OpenPool { name, spec, made_by, answer } = open;
+        let log = self.log.new(o!("pool" => name.to_string()));
+        let returned = Arc::new(SegQueue::new());
+        let overflow_wanted = Arc::new(AtomicUsize::new(0));
+        let calls = Calls {
+            returned: {
+                let (address, pool, returned) = (context.address(), name.clone(), Arc::downgrade(&returned));
+                Box::new(move |ticket| {
+                    // Without a supervisor the ticket ends here, and with it nothing but itself.
+                    if let Some(returned) = Weak::upgrade(&returned) {
+                        returned.push(ticket);
+                        // At most one per ticket is under way, so the mailbox stays bounded by the pool's size.
+                        address.do_send(Returned { pool: pool.clone() });
+                    }
+                })
+            },
+            low: {
+                let (address, pool) = (context.address(), name.clone());
+                Box::new(move || address.do_send(StockLow { pool: pool.clone() }))
+            },
+            overflow_wanted: {
+                let (address, pool, wanted) = (context.address(), name.clone(), Arc::clone(&overflow_wanted));
+                Box::new(move || {
+                    wanted.fetch_add(1, Ordering::Relaxed);
+                    // At most one per waiter, and waiters are bounded by `queue`.
+                    address.do_send(OverflowWanted { pool: pool.clone() });
+                })
+            },
+        };
+        let backend = made_by.backend.name().to_owned();
+        let shared = Shared::new(name.clone(), backend, spec.clone(), calls);
+        self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let decider = Decider::new(spec, self.clock.now(), self.seed);
+        let inbox = Inbox { returned, overflow_wanted };
+        let pool = Pool::new(decider, Arc::clone(&shared), made_by, inbox, log);
+        self.pools.insert(name.clone(), pool);
+        if let Some(maintenance) = &self.maintenance {
+            maintenance.do_send(Tend(Arc::clone(&shared)));
+        }
+        self.feed(context, &name, Event::Tick { lowest: 0 });
+        // Whoever asked may have gone; then nobody holds the pool, and it is drained with the rest.
+        drop(answer.send(shared));
+    }
+}
+
+impl Takes<Reconfigure> for Supervisor {
+    fn take(&mut self, request: Reconfigure, context: &mut Context<Self>) -> Receipt {
+        let Reconfigure { pool: name, spec, made_by } = request;
+        let Some(pool) = self.pools.get_mut(&name) else { return Receipt::Taken };
+        pool.reconfigure(&spec, made_by);
+        info!(pool.log, "reconfigured"; "min" => spec.min, "max" => spec.max);
+        self.feed(context, &name, Event::Reconfigured(Box::new(spec)));
+        Receipt::Taken
+    }
+}
+
+impl Takes<Drain> for Supervisor {
+    fn take(&mut self, Drain { pool: name, finished }: Drain, context: &mut Context<Self>) {
+        let Some(pool) = self.pools.get_mut(&name) else { return };
+        pool.await_finish(finished);
+        self.feed(context, &name, Event::Drain);
+    }
+}
+
+impl Takes<DrainNow> for Supervisor {
+    fn take(&mut self, DrainNow { pool }: DrainNow, context: &mut Context<Self>) -> Receipt {
+        self.feed(context, &pool, Event::DrainNow);
+        Receipt::Taken
+    }
+}
+
+impl Takes<Inspect> for Supervisor {
+    fn take(&mut self, Inspect { pool, answer }: Inspect, _: &mut Context<Self>) {
+        if let Some(pool) = self.pools.get(&pool) {
+            let snapshot =
+                Snapshot { status: pool.shared.status(), runtimes: pool.runtimes(self.clock.now()) };
+            // Whoever asked has gone.
+            drop(answer.send(snapshot));
+        }
+    }
+}
+
+impl Takes<End> for Supervisor {
+    fn take(&mut self, _: End, context: &mut Context<Self>) -> Receipt {
+        if let Some(health) = &self.health {
+            health.do_send(End);
+        }
+        if let Some(maintenance) = &self.maintenance {
+            maintenance.do_send(End);
+        }
+        if let Some(metrics) = &self.metrics {
+            metrics.do_send(End);
+        }
+        context.stop();
+        Receipt::Taken
+    }
+}

@@ -1,0 +1,75 @@
+//! Health, Maintenance and Metrics, as far as the supervisor deals with them.
+
+use std::sync::Arc;
+
+use actix::Context;
+
+use super::messages::{Attend, Receipt};
+use super::pool::Pool;
+use super::{Supervisor, Takes};
+use crate::actor::health::{Forget, Watch};
+use crate::actor::maintenance::Tend;
+use crate::actor::metrics::{Flush, Observed};
+use crate::model::{PoolName, RuntimeId};
+use crate::observe::{Change, count};
+
+impl Supervisor {
+    pub(super) fn observe(&self, pool: &PoolName, change: Change) {
+        let Some(pool) = self.pools.get(pool) else { return };
+        let observed = Observed { shared: Arc::clone(&pool.shared), change, number: self.audience.number() };
+        // States and reasons are on the board already; a full mailbox costs an event, and that is counted.
+        if self.metrics.as_ref().is_none_or(|metrics| metrics.try_send(observed).is_err()) {
+            count(&pool.shared.board.events_dropped);
+        }
+    }
+
+    pub(super) fn watch(&self, name: &PoolName, pool: &Pool, id: RuntimeId) {
+        let runtime = pool.members.get(&id).map(|member| member.address.clone().recipient());
+        if let (Some(health), Some(runtime)) = (&self.health, runtime) {
+            let spec = pool.blueprint.spec.health.clone();
+            health.do_send(Watch { pool: name.clone(), id, runtime, spec });
+        }
+    }
+
+    pub(super) fn watch_all(&self) {
+        for (name, pool) in &self.pools {
+            for id in pool.watched() {
+                self.watch(name, pool, id);
+            }
+        }
+    }
+
+    pub(super) fn forget(&self, pool: &PoolName, id: RuntimeId) {
+        if let Some(health) = &self.health {
+            health.do_send(Forget { pool: pool.clone(), id });
+        }
+    }
+}
+
+impl Takes<Attend> for Supervisor {
+    fn take(&mut self, attend: Attend, _: &mut Context<Self>) -> Receipt {
+        match attend {
+            Attend::Metrics(metrics) => self.metrics = Some(metrics),
+            Attend::Maintenance(maintenance) => {
+                for pool in self.pools.values() {
+                    maintenance.do_send(Tend(Arc::clone(&pool.shared)));
+                }
+                self.maintenance = Some(maintenance);
+            }
+            Attend::Health(health) => {
+                self.health = Some(health);
+                self.watch_all();
+            }
+        }
+        Receipt::Taken
+    }
+}
+
+impl Takes<Flush> for Supervisor {
+    fn take(&mut self, flush: Flush, _: &mut Context<Self>) {
+        // Without Metrics it is dropped, which answers as well.
+        if let Some(metrics) = &self.metrics {
+            metrics.do_send(flush);
+        }
+    }
+}

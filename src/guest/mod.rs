@@ -5,9 +5,10 @@
 //! files, and directories as tar streams.
 //!
 //! A guest that a backend started itself has two streams from birth: [`connect`]. The guest of a container comes
-//! in through a [`Doorway`], and is told what it is to be: [`connect_container`].
+//! in through a [`Doorway`] or sits behind the engine's own stream ([`attach`](fn@attach)), and is told what it is to be: [`connect_container`].
 
 mod archive;
+mod attach;
 mod clock;
 mod container;
 mod defaults;
@@ -29,6 +30,7 @@ mod wire;
 
 pub use crate::protocol::{FileKind, Refusal, RefusalKind, Vitals};
 pub use archive::CopyOut;
+pub use attach::{Attached, attach};
 pub use container::{Contained, SetupError, connect_container};
 pub use defaults::Defaults;
 pub use doorway::{Doorway, Visitor};

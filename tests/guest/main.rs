@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod archive;
+mod attach;
 mod container;
 mod garbage;
 mod link;

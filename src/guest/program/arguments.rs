@@ -23,6 +23,8 @@ pub(crate) enum Mode {
 pub(crate) enum Door {
     /// At a unix socket.
     Link(PathBuf),
+    /// Behind its own stdin and stdout.
+    Attach,
 }
 
 /// Arguments of `init`.
@@ -49,7 +51,7 @@ pub(crate) fn parse(mut arguments: impl Iterator<Item = OsString>) -> Result<Mod
 
 fn usage() -> String {
     "usage: ostler-guest keeper … | init --workspace PATH | --place-fd N [--parent PID] | \
-     container --link PATH | remove PATH"
+     container --link PATH | --attach | remove PATH"
         .to_owned()
 }
 
@@ -58,6 +60,7 @@ fn container(mut arguments: impl Iterator<Item = OsString>) -> Result<Door, Stri
     let value = arguments.next();
     match (name.as_ref().and_then(|name| name.to_str()), value, arguments.next()) {
         (Some("--link"), Some(path), None) => Ok(Door::Link(path.into())),
+        (Some("--attach"), None, _) => Ok(Door::Attach),
         _ => Err(usage()),
     }
 }
@@ -102,6 +105,7 @@ mod tests {
     fn a_container_has_one_door() {
         let link = parse(words("container --link /.ostler/link"));
         assert_eq!(link, Ok(Mode::Container(Door::Link("/.ostler/link".into()))));
+        assert_eq!(parse(words("container --attach")), Ok(Mode::Container(Door::Attach)));
         for line in ["container", "container --link", "container --link /a /b", "container --attach x"] {
             assert!(parse(words(line)).is_err(), "{line}");
         }

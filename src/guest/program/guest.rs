@@ -10,6 +10,7 @@ use std::os::unix::process::parent_id;
 use std::time::{Duration, Instant};
 
 use crate::clearing::{Cleared, Clearing};
+use crate::container::{Attach, Moved};
 use crate::exec::{Launcher, Leftovers};
 use crate::files::Tree;
 use crate::operation::{Progress, Work};
@@ -42,6 +43,10 @@ pub(crate) struct Guest {
     signals: Signals,
     control: Option<Stream>,
     data: Option<Stream>,
+    /// What is behind both streams, where they are not sockets of their own.
+    attach: Option<Attach>,
+    /// Whether it can go on without waiting.
+    pumping: bool,
     pub(crate) table: Table,
     /// Operations that can go on, oldest first.
     queue: VecDeque<Key>,
@@ -91,6 +96,8 @@ impl Guest {
             signals,
             control: Some(control),
             data: Some(data),
+            attach: None,
+            pumping: false,
             table: Table::new(),
             queue: VecDeque::new(),
             leaders: HashMap::new(),
@@ -120,7 +127,13 @@ impl Guest {
                 self.note(*event)?;
             }
             if self.turn()? == Cleared::ToLeave {
-                return Ok(self.service.as_ref().map_or(0, Service::status));
+                let status = self.service.as_ref().map_or(0, Service::status);
+                let attach = self.attach.take();
+                drop(self);
+                if let Some(attach) = attach {
+                    attach.finish();
+                }
+                return Ok(status);
             }
         }
     }
@@ -137,6 +150,7 @@ impl Guest {
                     self.note_signal(arrived);
                 }
             }
+            Token::Attach => self.pumping = true,
             Token::Operation(key, part) => {
                 if let Some(operation) = self.table.get_mut(key)
                     && let Work::Exec(exec) = &mut operation.work
@@ -161,7 +175,33 @@ impl Guest {
         }
     }
 
+    /// Has the streams served from behind.
+    ///
+    /// # Errors
+    /// When its events can't be had.
+    pub(crate) fn attach(&mut self, attach: Attach) -> SysResult<()> {
+        self.poll.add(attach.source(), Token::Attach.into(), Interest::Read)?;
+        self.attach = Some(attach);
+        self.pumping = true;
+        Ok(())
+    }
+
+    fn pump(&mut self) {
+        if let Some(attach) = self.attach.as_mut().filter(|_| self.pumping) {
+            match attach.advance() {
+                Moved::Some => {}
+                Moved::None => self.pumping = false,
+                // Both streams end with it, which they tell.
+                Moved::Over => {
+                    self.attach = None;
+                    self.pumping = false;
+                }
+            }
+        }
+    }
+
     fn turn(&mut self) -> SysResult<Cleared> {
+        self.pump();
         // A clearing counts whom it kills, so it does this itself.
         if self.bereaved && self.clearing.is_none() {
             self.reap(REAPED)?;
@@ -193,7 +233,13 @@ impl Guest {
     fn patience(&mut self) -> Option<Duration> {
         let listens = [&self.control, &self.data].into_iter().flatten().any(Stream::is_busy);
         let bereaved = self.bereaved && self.clearing.is_none();
-        if listens || bereaved || !self.queue.is_empty() || self.leftovers.is_busy() || self.is_wiping() {
+        if listens
+            || self.pumping
+            || bereaved
+            || !self.queue.is_empty()
+            || self.leftovers.is_busy()
+            || self.is_wiping()
+        {
             return Some(Duration::ZERO);
         }
         let execs = self.table.iter_mut().filter_map(|(_, operation)| operation.work.next_deadline());

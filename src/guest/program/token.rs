@@ -9,6 +9,8 @@ use crate::table::Key;
 pub(crate) enum Token {
     Stream(Side),
     Signals,
+    /// The stream behind both streams.
+    Attach,
     /// A pipe of an operation's program.
     Operation(Key, Part),
     /// A pipe of a program that is over.
@@ -29,6 +31,7 @@ impl From<Token> for u64 {
             Token::Operation(key, Part::Stdout) => pack(key, 4),
             Token::Operation(key, Part::Stderr) => pack(key, 5),
             Token::Leftover(key) => pack(key, 6),
+            Token::Attach => 7,
         }
     }
 }
@@ -47,6 +50,7 @@ impl From<u64> for Token {
             4 => Self::Operation(key, Part::Stdout),
             5 => Self::Operation(key, Part::Stderr),
             6 => Self::Leftover(key),
+            7 => Self::Attach,
             _ => Self::Signals,
         }
     }
@@ -60,8 +64,13 @@ mod tests {
     fn a_token_survives_the_poll() {
         let key = Key { index: u16::MAX - 1, generation: u32::MAX - 1 };
         let parts = [Part::Stdin, Part::Stdout, Part::Stderr].map(|part| Token::Operation(key, part));
-        let others =
-            [Token::Signals, Token::Stream(Side::Control), Token::Stream(Side::Data), Token::Leftover(key)];
+        let others = [
+            Token::Signals,
+            Token::Attach,
+            Token::Stream(Side::Control),
+            Token::Stream(Side::Data),
+            Token::Leftover(key),
+        ];
         for token in parts.into_iter().chain(others) {
             assert_eq!(Token::from(u64::from(token)), token);
         }

@@ -2,6 +2,7 @@
 
 mod link;
 mod place;
+mod service;
 
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};

@@ -9,12 +9,13 @@
 //!
 //! The engine has made the walls, so the guest makes none, and what the engine forbids it does without.
 
+mod attach;
 mod link;
 mod mounts;
 mod plan;
 mod setup;
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use crate::arguments::Door;
 use crate::guest::Guest;
@@ -25,6 +26,7 @@ use crate::service::Service;
 use crate::stream::Stream;
 use crate::sys::{Errno, descriptor, process, signal};
 use crate::upkeep::{Secrets, Upkeep};
+pub(crate) use attach::{Attach, Moved};
 use plan::Plan;
 use setup::Heard;
 
@@ -43,36 +45,55 @@ pub(crate) fn run(door: &Door) -> Result<u8, String> {
     signal::block_all().map_err(failed("block signals"))?;
     process::hide().map_err(failed("hide from other processes"))?;
     process::adopt_orphans().map_err(failed("adopt orphans"))?;
-    let Door::Link(path) = door;
-    let [control, data] = link::connect(path)?;
-    serve(control, data, [std::io::stdout().as_fd(), std::io::stderr().as_fd()].map(keep))
+    let nothing = init::nothing().map_err(failed("open nothing"))?;
+    let stderr = keep(std::io::stderr().as_fd())?;
+    let (streams, log, attach) = match door {
+        Door::Link(path) => {
+            let stdout = keep(std::io::stdout().as_fd())?;
+            (link::connect(path)?, [stdout, stderr], None)
+        }
+        Door::Attach => {
+            let (stdin, stdout) = (keep(std::io::stdin().as_fd())?, keep(std::io::stdout().as_fd())?);
+            // Nobody else may write to the stream, so a service says everything on the other one.
+            let log = [keep(stderr.as_fd())?, stderr];
+            descriptor::put_at(nothing.as_fd(), 1).map_err(failed("set stdout aside"))?;
+            let (attach, streams) = Attach::new(stdin, stdout)?;
+            (streams, log, Some(attach))
+        }
+    };
+    // The engine's stdin is nobody else's business.
+    descriptor::put_at(nothing.as_fd(), 0).map_err(failed("set stdin aside"))?;
+    serve(streams, attach, nothing, log)
 }
 
-/// What a service writes to: the engine's own log.
-type Log = Result<OwnedFd, String>;
-
-fn keep(fd: std::os::fd::BorrowedFd<'_>) -> Log {
+fn keep(fd: BorrowedFd<'_>) -> Result<OwnedFd, String> {
     fd.try_clone_to_owned().map_err(|error| format!("keep a stream: {error}"))
 }
 
-fn serve(control: OwnedFd, data: OwnedFd, log: [Log; 2]) -> Result<u8, String> {
-    let nothing = init::nothing().map_err(failed("open nothing"))?;
-    // The engine's stdin is nobody's business.
-    descriptor::put_at(nothing.as_fd(), 0).map_err(failed("set stdin aside"))?;
+/// Serves over two streams; a service's output goes to `log`.
+fn serve(
+    [control, data]: [OwnedFd; 2],
+    mut attach: Option<Attach>,
+    nothing: OwnedFd,
+    log: [OwnedFd; 2],
+) -> Result<u8, String> {
     descriptor::close_on_exec_from(3).map_err(failed("close descriptors on exec"))?;
     std::env::set_current_dir("/").map_err(|error| format!("change to /: {error}"))?;
     let mut control = Stream::new(control).map_err(failed("set up the control stream"))?;
     let data = Stream::new(data).map_err(failed("set up the data stream"))?;
-    let setup = match setup::hear(&mut control)? {
+    let setup = match setup::hear(&mut control, attach.as_mut())? {
         Heard::Setup(setup) => setup,
         Heard::Term => return Ok(TERMINATED),
     };
     let Plan { place, missing } = match Plan::new(&setup) {
         Ok(plan) => plan,
-        Err(failure) => return refuse(control, failure),
+        Err(failure) => return refuse(control, attach, failure),
     };
     let marks = Marks::new().map_err(failed("read the limits"))?;
     let mut guest = Guest::new(place, control, data, nothing, marks).map_err(failed("start"))?;
+    if let Some(attach) = attach {
+        guest.attach(attach).map_err(failed("watch the attach stream"))?;
+    }
     match outfit(&mut guest, *setup, log) {
         Ok(()) => {
             tell(&mut guest, missing, None);
@@ -87,12 +108,12 @@ fn serve(control: OwnedFd, data: OwnedFd, log: [Log; 2]) -> Result<u8, String> {
 }
 
 /// Everything a reset does too.
-fn outfit(guest: &mut Guest, setup: ContainerSetup, [stdout, stderr]: [Log; 2]) -> Result<(), String> {
+fn outfit(guest: &mut Guest, setup: ContainerSetup, [stdout, stderr]: [OwnedFd; 2]) -> Result<(), String> {
     let secrets = Secrets { directory: setup.secrets_directory, files: setup.secrets };
     secrets.write().map_err(|refusal| refusal.message)?;
     guest.upkeep = Upkeep { own_ipc: setup.own_ipc, secrets };
     if let Some(plan) = setup.service {
-        guest.service = Some(Service::new(plan, stdout?, stderr?));
+        guest.service = Some(Service::new(plan, stdout, stderr));
         guest.start_service().map_err(|refusal| refusal.message)?;
     }
     Ok(())
@@ -105,9 +126,13 @@ fn tell(guest: &mut Guest, missing: Vec<Missing>, failure: Option<String>) {
     }
 }
 
-fn refuse(mut control: Stream, failure: String) -> Result<u8, String> {
+fn refuse(mut control: Stream, attach: Option<Attach>, failure: String) -> Result<u8, String> {
     control.say(|out| report(Vec::new(), Some(failure.clone())).encode(out));
     control.flush().map_err(|_| failure)?;
+    drop(control);
+    if let Some(attach) = attach {
+        attach.finish();
+    }
     Ok(EXIT_NO_GUEST)
 }
 

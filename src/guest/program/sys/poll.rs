@@ -1,7 +1,7 @@
 //! Waiting for descriptors.
 
 use std::ffi::c_int;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use super::errno::{Errno, Result, check};
@@ -77,6 +77,11 @@ impl Poll {
         let fd = check(unsafe { epoll_create1(EPOLL_CLOEXEC) })?;
         // SAFETY: it was just made.
         Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
+    }
+
+    /// Readable when there is something to report, for another poll.
+    pub(crate) fn source(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 
     /// Adds a descriptor; closing it removes it.

@@ -44,10 +44,12 @@ pub(super) fn run(runtime: &FakeRuntime, request: Request, input: &[u8]) -> Prog
             runtime.files().insert(write.path, content);
             done(Done::Unit)
         }
-        Request::List(_) => {
+        Request::List(list) => {
             let mut entries = Vec::new();
             for (path, content) in runtime.files().iter() {
-                Entry { path: path.clone(), stat: stat(content) }.encode(&mut entries);
+                if let Some(path) = below(&list.path, path) {
+                    Entry { path: path.to_vec(), stat: stat(content) }.encode(&mut entries);
+                }
             }
             with_output(&entries, Done::Unit)
         }
@@ -65,6 +67,11 @@ pub(super) fn run(runtime: &FakeRuntime, request: Request, input: &[u8]) -> Prog
             done(Done::Unit)
         }
     })
+}
+
+/// A path as seen from a directory above it.
+fn below<'a>(directory: &[u8], path: &'a [u8]) -> Option<&'a [u8]> {
+    if directory.is_empty() { Some(path) } else { path.strip_prefix(directory)?.strip_prefix(b"/") }
 }
 
 fn execute(runtime: &FakeRuntime, exec: &ExecRequest, input: &[u8]) -> Program {

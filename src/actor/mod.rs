@@ -25,6 +25,7 @@ mod metrics;
 mod runtime;
 mod shared;
 mod supervisor;
+mod tenure;
 mod tree;
 
 pub(crate) use faults::Faults;

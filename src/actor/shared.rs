@@ -7,6 +7,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::clock::millis;
+use super::tenure::Tenure;
 use crate::guest::{Defaults, Wire};
 use crate::handoff::{Handoff, Hooks, Ticket};
 use crate::model::{Exhausted, PoolName, PoolSpec, ResetPolicy};
@@ -21,6 +22,7 @@ pub(crate) struct Resource {
     pub(crate) handle: Arc<str>,
     /// Set by the lease that must be the runtime's last.
     pub(crate) quarantined: AtomicBool,
+    pub(crate) tenure: Arc<Tenure>,
 }
 
 impl Resource {
@@ -84,6 +86,8 @@ pub(crate) struct Knobs {
     test_after_idle_ms: AtomicU64,
     acquire_timeout_ns: AtomicU64,
     when_exhausted: AtomicU8,
+    /// Whether anybody asks how long leases are held.
+    times_leases: AtomicBool,
 }
 
 impl Knobs {
@@ -102,6 +106,7 @@ impl Knobs {
             Exhausted::Overflow => 2,
         };
         self.when_exhausted.store(exhausted, Ordering::Relaxed);
+        self.times_leases.store(spec.max_lease.is_some() || spec.leak_after.is_some(), Ordering::Relaxed);
     }
 
     /// Whether a runtime with so many uses goes straight back to the ready ones.
@@ -112,6 +117,12 @@ impl Knobs {
     /// Whether a runtime must be pinged before it is leased.
     pub(crate) fn needs_test(&self, idle_ms: u64) -> bool {
         idle_ms > self.test_after_idle_ms.load(Ordering::Relaxed)
+    }
+
+    /// Whether leases are to say when they began.
+    #[inline]
+    pub(crate) fn times_leases(&self) -> bool {
+        self.times_leases.load(Ordering::Relaxed)
     }
 
     pub(crate) fn acquire_timeout(&self) -> Duration {

@@ -172,6 +172,10 @@ const COMMON: &[Key<PoolSpec>] = keys! { PoolSpec:
         "How long an acquire waits for a runtime.";
     when_exhausted: Kind::Choice(Exhausted::WORDS),
         "What an acquire does when nothing is ready: wait, fail at once, or get one of `overflow`.";
+    max_lease: ms(100, DAYS_30),
+        "How long a lease may be held unless it is renewed; after it its runtime is destroyed under it.";
+    leak_after: ms(100, DAYS_30),
+        "A lease held for longer is logged and told of, with the place in the code that acquired it.";
     max_uses: Kind::Count(1, 1_000_000_000),
         "Leases a runtime serves before it is replaced.";
     max_lifetime: ms(1000, DAYS_30),

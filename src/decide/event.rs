@@ -35,6 +35,8 @@ pub enum Event {
         /// The reason the command gave.
         reason: Reason,
     },
+    /// Its lease is over, though the holder has not given it back.
+    LeaseExpired(RuntimeId),
     /// Clean again.
     ResetDone(RuntimeId),
     /// Not clean, or not known to be.

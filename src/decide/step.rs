@@ -132,6 +132,11 @@ impl Decider {
                     }
                 }
             }
+            Event::LeaseExpired(id) => {
+                if self.is_in(id, State::Circulating) {
+                    self.retire(id, Reason::LeaseExpired, commands)?;
+                }
+            }
             Event::ResetDone(id) => self.reset_done(now, id, commands)?,
             Event::ResetFailed(id) => {
                 if self.is_in(id, State::Resetting) {

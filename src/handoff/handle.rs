@@ -110,6 +110,12 @@ impl<R> Handoff<R> {
     pub fn tick(&self, now: u64) {
         self.0.tick(now);
     }
+
+    /// The coarse clock, as of its last tick.
+    #[must_use]
+    pub fn now(&self) -> u64 {
+        self.0.gauge.now()
+    }
 }
 
 /// A ready ticket ties the exchange to itself; closing sends them all away.

@@ -25,6 +25,12 @@ pub struct PoolSpec {
     pub acquire_timeout: Duration,
     /// What an acquire does when no runtime is ready. Default `wait`.
     pub when_exhausted: Exhausted,
+    /// How long a lease may be held without being renewed; after it its runtime is destroyed under it. Default none;
+    /// 100 ms to 30 days.
+    pub max_lease: Option<Duration>,
+    /// A lease held for longer than this is told of, with the place in the code that acquired it. Default none; 100
+    /// ms to 30 days.
+    pub leak_after: Option<Duration>,
     /// Leases a runtime serves before it is replaced. Default none; 1 to 1 000 000 000.
     pub max_uses: Option<u64>,
     /// Age at which a runtime is replaced, made shorter by up to a tenth at random so that they don't all go
@@ -75,6 +81,8 @@ impl Default for PoolSpec {
             queue: 1024,
             acquire_timeout: Duration::from_secs(30),
             when_exhausted: Exhausted::Wait,
+            max_lease: None,
+            leak_after: None,
             max_uses: None,
             max_lifetime: None,
             idle_timeout: Some(Duration::from_mins(10)),

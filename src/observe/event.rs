@@ -3,7 +3,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Serialize, Serializer};
 
-use crate::model::{PoolName, Reason, RuntimeId};
+use crate::model::{Epoch, PoolName, Reason, RuntimeId};
 
 /// Something that happened in a pool.
 #[derive(Clone, Debug, Serialize)]
@@ -66,6 +66,27 @@ pub enum Change {
         /// How.
         cause: String,
     },
+    /// A lease was held for longer than `max_lease` and not renewed. Its runtime is destroyed.
+    LeaseExpired {
+        /// Of which runtime.
+        runtime: RuntimeId,
+        /// Which lease.
+        epoch: Epoch,
+        /// Where in the code it was acquired: `src/main.rs:10:5`.
+        acquired_at: String,
+    },
+    /// A lease has been held for longer than `leak_after`. Told once per lease, or since it was last renewed.
+    LeaseLeaked {
+        /// Of which runtime.
+        runtime: RuntimeId,
+        /// Which lease.
+        epoch: Epoch,
+        /// Where in the code it was acquired: `src/main.rs:10:5`.
+        acquired_at: String,
+        /// How long it has been held, or since it was last renewed.
+        #[serde(serialize_with = "as_ms", rename = "held_ms")]
+        held: Duration,
+    },
     /// A runtime is being destroyed.
     Retiring {
         /// Which.
@@ -121,6 +142,12 @@ impl fmt::Display for Change {
             Self::ResetFailed { runtime, cause } => write!(f, "{runtime} reset failed: {cause}"),
             Self::Exited { runtime, cause } => write!(f, "{runtime} exited: {cause}"),
             Self::Retiring { runtime, reason } => write!(f, "{runtime} retiring: {reason}"),
+            Self::LeaseExpired { runtime, epoch, acquired_at } => {
+                write!(f, "{runtime} lease {epoch} expired (acquired at {acquired_at})")
+            }
+            Self::LeaseLeaked { runtime, epoch, acquired_at, held } => {
+                write!(f, "{runtime} lease {epoch} held for {held:.1?} (acquired at {acquired_at})")
+            }
             Self::Gone { runtime } => write!(f, "{runtime} gone"),
             Self::Survived { runtime, cause } => write!(f, "{runtime} survived its destruction: {cause}"),
             Self::Degraded { cause } => write!(f, "degraded: {cause}"),

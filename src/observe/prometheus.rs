@@ -41,6 +41,10 @@ fn write_all(out: &mut String, pools: &[Status]) -> fmt::Result {
             writeln!(out, "ostler_acquire_cold_total{{pool=\"{}\",why=\"{why}\"}} {count}", pool.pool)?;
         }
     }
+    family(out, "ostler_leases_leaked_total", "counter", "Leases held for longer than leak_after.")?;
+    for pool in pools {
+        writeln!(out, "ostler_leases_leaked_total{{pool=\"{}\"}} {}", pool.pool, pool.leaked)?;
+    }
     family(out, "ostler_retired_total", "counter", "Runtimes retired by reason.")?;
     for pool in pools {
         for (reason, count) in &pool.retired {

@@ -41,6 +41,8 @@ pub struct Status {
     pub overloaded: u64,
     /// Acquires refused because nothing was ready and the caller would not wait.
     pub exhausted: u64,
+    /// Leases told of because they were held for longer than `leak_after`.
+    pub leaked: u64,
     /// Runtimes retired so far, by reason; reasons that never came are left out.
     pub retired: BTreeMap<Reason, u64>,
     /// Whether launches fail so that the pool cannot keep its promise.
@@ -82,6 +84,7 @@ impl Status {
             timeouts: board.timeouts.load(Relaxed),
             overloaded: board.overloaded.load(Relaxed),
             exhausted: board.exhausted.load(Relaxed),
+            leaked: board.leaked.load(Relaxed),
             retired: Reason::ALL
                 .into_iter()
                 .map(|reason| (reason, board.retired(reason)))

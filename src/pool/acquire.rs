@@ -1,5 +1,6 @@
 use std::fmt;
 use std::future::Future;
+use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -46,6 +47,7 @@ pub(super) struct Acquire<'a> {
     /// Since the request first had to wait.
     wait: Option<Wait>,
     test: Option<Test<'a>>,
+    by: &'static Location<'static>,
 }
 
 /// Answers the runtime, if that answers.
@@ -60,9 +62,10 @@ struct Wait {
 }
 
 impl<'a> Acquire<'a> {
+    #[track_caller]
     pub(super) fn new(pool: &'a Pool, request: LeaseRequest) -> Self {
         let take = pool.shared.handoff.take();
-        Self { pool, request, take, waiting: false, wait: None, test: None }
+        Self { pool, request, take, waiting: false, wait: None, test: None, by: Location::caller() }
     }
 
     fn lease(&mut self, taken: Taken<Resource>) -> Lease {
@@ -76,7 +79,7 @@ impl<'a> Acquire<'a> {
                 board.wait.record_many(began.elapsed(), wait.stands_for);
             }
         }
-        self.pool.lease(taken)
+        self.pool.lease(taken, self.by)
     }
 
     #[cold]

@@ -103,6 +103,7 @@ impl Pool {
     ///
     /// # Errors
     /// As there.
+    #[track_caller]
     pub fn acquire(&self) -> Result<Lease, Error> {
         self.acquire_with(LeaseRequest::new())
     }
@@ -111,14 +112,18 @@ impl Pool {
     ///
     /// # Errors
     /// As there.
+    #[track_caller]
     pub fn acquire_with(&self, request: LeaseRequest) -> Result<Lease, Error> {
         self.wait(self.inner.acquire_with(request)).map(|inner| Lease { inner })
     }
 
     /// As [`Pool::try_acquire`](crate::Pool::try_acquire).
     #[must_use]
+    #[track_caller]
     pub fn try_acquire(&self) -> Option<Lease> {
-        self.inner.try_acquire().map(|inner| Lease { inner })
+        // A closure would be the caller otherwise.
+        let inner = self.inner.try_acquire()?;
+        Some(Lease { inner })
     }
 
     /// As [`Pool::ready`](crate::Pool::ready).
@@ -243,6 +248,14 @@ impl Lease {
     /// As there.
     pub fn make_dir(&self, path: impl AsRef<Path>) -> Result<(), Error> {
         self.wait(self.inner.make_dir(path))
+    }
+
+    /// As [`Lease::renew`](crate::Lease::renew).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn renew(&self) -> Result<(), Error> {
+        self.inner.renew()
     }
 
     /// As [`Lease::discard`](crate::Lease::discard).

@@ -58,6 +58,12 @@ pub enum ErrorKind {
     Refused(WireError),
     /// The lease was over before the operation. Final.
     Ended,
+    /// The lease was held for longer than its pool's `max_lease` and not renewed; what was under way has an unknown
+    /// outcome. Final.
+    Expired {
+        /// How long it may be held.
+        limit: Duration,
+    },
     /// The runtime was lost during the operation, whose outcome is unknown. It is replaced; a new lease will
     /// work. Retryable, if the operation may be done twice.
     Lost(WireError),
@@ -126,7 +132,11 @@ impl Error {
             | ErrorKind::TimedOut { .. }
             | ErrorKind::Closed
             | ErrorKind::Interrupted => Phase::Wait,
-            ErrorKind::Refused(_) | ErrorKind::Ended | ErrorKind::Lost(_) | ErrorKind::Io(_) => Phase::Work,
+            ErrorKind::Expired { .. }
+            | ErrorKind::Refused(_)
+            | ErrorKind::Ended
+            | ErrorKind::Lost(_)
+            | ErrorKind::Io(_) => Phase::Work,
             ErrorKind::Survivors(_) => Phase::Stop,
         }
     }
@@ -210,6 +220,9 @@ impl fmt::Display for Error {
             }
             ErrorKind::Refused(_) => f.write_str("refused by the guest"),
             ErrorKind::Ended => f.write_str("the lease is over"),
+            ErrorKind::Expired { limit } => {
+                write!(f, "the lease was held for longer than max_lease = {limit:?} and is over")
+            }
             ErrorKind::Lost(_) => f.write_str("the runtime was lost, the outcome is unknown"),
             ErrorKind::Io(_) => f.write_str("the caller's stream failed"),
             ErrorKind::Survivors(names) => write!(f, "not ended in time: {}", names.join(", ")),

@@ -1,4 +1,5 @@
 use std::future::Future;
+use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,6 +41,7 @@ impl Pool {
     ///
     /// # Errors
     /// As [`acquire_with`](Self::acquire_with).
+    #[track_caller]
     pub fn acquire(&self) -> impl Future<Output = Result<Lease, Error>> + Send {
         Acquire::new(self, LeaseRequest::new())
     }
@@ -53,6 +55,7 @@ impl Pool {
     /// [`ErrorKind::TimedOut`] after the timeout, [`ErrorKind::Exhausted`] at once when none is ready and the
     /// request says [`Exhausted::Fail`](crate::Exhausted::Fail), [`ErrorKind::Overloaded`] when `queue` others wait already,
     /// [`ErrorKind::Closed`] when the pool drains, also while waiting.
+    #[track_caller]
     pub fn acquire_with(&self, request: LeaseRequest) -> impl Future<Output = Result<Lease, Error>> + Send {
         Acquire::new(self, request)
     }
@@ -60,8 +63,10 @@ impl Pool {
     /// Leases a runtime if one is ready now; `None` otherwise, and when the pool drains. Never waits, so a
     /// runtime that has been idle for longer than `test_after_idle` is not tested first.
     #[must_use]
+    #[track_caller]
     pub fn try_acquire(&self) -> Option<Lease> {
-        self.shared.handoff.try_take().map(|taken| self.lease(taken))
+        let by = Location::caller();
+        self.shared.handoff.try_take().map(|taken| self.lease(taken, by))
     }
 
     /// The figures at this moment. Costs no more than reading them; asks no actor.
@@ -124,9 +129,9 @@ impl Pool {
         }
     }
 
-    pub(super) fn lease(&self, taken: Taken<Resource>) -> Lease {
+    pub(super) fn lease(&self, taken: Taken<Resource>, by: &'static Location<'static>) -> Lease {
         self.shared.board.leases.count(taken.runtime());
-        Lease::new(taken)
+        Lease::new(taken, by)
     }
 
     /// Whether a runtime that has lain idle still answers.

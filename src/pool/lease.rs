@@ -1,12 +1,13 @@
 use std::fmt;
 use std::ops::RangeBounds;
+use std::panic::Location;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::Error;
+use super::{Error, ErrorKind};
 use crate::actor::Resource;
 use crate::guest::{CopyOut, DirEntry, Exec, ExecStream, Metadata, Output, Session, WireError};
 use crate::handoff::Taken;
@@ -24,14 +25,21 @@ use crate::model::{Epoch, PoolName, RuntimeId};
 pub struct Lease {
     taken: Taken<Resource>,
     epoch: Epoch,
+    /// Whether its tenure is kept.
+    timed: bool,
     /// Begun with the first operation: a lease without one costs nothing on the wire.
     session: OnceLock<Box<Session>>,
 }
 
 impl Lease {
-    pub(super) fn new(mut taken: Taken<Resource>) -> Self {
+    pub(super) fn new(mut taken: Taken<Resource>, by: &'static Location<'static>) -> Self {
         let epoch = taken.lease();
-        Self { taken, epoch, session: OnceLock::new() }
+        let Resource { shared, tenure, .. } = taken.resource();
+        let timed = shared.knobs.times_leases();
+        if timed {
+            tenure.begin(epoch, shared.handoff.now(), shared.settings().spec.max_lease, by);
+        }
+        Self { taken, epoch, timed, session: OnceLock::new() }
     }
 
     /// The runtime it is for.
@@ -62,6 +70,19 @@ impl Lease {
     #[must_use]
     pub fn handle(&self) -> &str {
         &self.taken.resource().handle
+    }
+
+    /// Holds it for another `max_lease` from now, and begins `leak_after` anew. Without these, nothing happens.
+    ///
+    /// # Errors
+    /// [`Expired`](super::ErrorKind::Expired) when that is too late.
+    pub fn renew(&self) -> Result<(), Error> {
+        let Resource { shared, tenure, .. } = self.taken.resource();
+        let limit = shared.settings().spec.max_lease;
+        if !self.timed || tenure.renew(shared.handoff.now(), limit) {
+            return Ok(());
+        }
+        Err(self.expired("renew"))
     }
 
     /// Ends the lease; the runtime is destroyed and replaced instead of being used again.
@@ -251,22 +272,41 @@ impl Lease {
 
     fn session(&self) -> &Session {
         self.session.get_or_init(|| {
-            let Resource { wire, shared, .. } = self.taken.resource();
+            let Resource { wire, shared, tenure, .. } = self.taken.resource();
             wire.begin(self.epoch);
+            // In this order: whoever ends the lease says so before it ends the wire.
+            if self.timed && tenure.is_expired() {
+                wire.end();
+            }
             Box::new(Session::new(Arc::clone(wire), self.epoch, Arc::clone(&shared.settings().defaults)))
         })
     }
 
     fn told<T>(&self, operation: &'static str, result: Result<T, WireError>) -> Result<T, Error> {
         result.map_err(|error| {
+            if self.timed && self.taken.resource().tenure.is_expired() {
+                return self.expired(operation);
+            }
             Error::from_wire(operation, error).in_pool(self.pool()).in_runtime(self.runtime())
         })
+    }
+}
+
+impl Lease {
+    #[cold]
+    fn expired(&self, operation: &'static str) -> Error {
+        let limit = self.taken.resource().shared.settings().spec.max_lease.unwrap_or_default();
+        let error = Error::new(operation, ErrorKind::Expired { limit });
+        error.in_pool(self.pool()).in_runtime(self.runtime())
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
         let resource = self.taken.resource();
+        if self.timed && resource.tenure.end() {
+            resource.quarantine();
+        }
         if self.session.get().is_some() {
             resource.wire.end();
             if resource.wire.is_tainted() {

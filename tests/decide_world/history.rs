@@ -79,6 +79,7 @@ impl World {
             26..=34 => self.lease(),
             35..=36 => self.lease_with_overflow(),
             37..=46 => self.release(arg, Fate::Used),
+            47 if arg.is_multiple_of(3) => self.expire(arg),
             47 => self.release(arg, Fate::Quarantined),
             48..=50 => self.give_up(),
             51 => self.queue_tick(),

@@ -56,6 +56,8 @@ pub(crate) struct Runtime {
     pub(crate) place: Place,
     pub(crate) uses: u64,
     pub(crate) condemned: bool,
+    /// Its lease is over and has not been given back.
+    expired: bool,
     pub(crate) generation: u64,
     /// Completions of an earlier operation are void.
     operation: u64,

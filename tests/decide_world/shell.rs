@@ -74,6 +74,7 @@ impl World {
             place: Place::Unborn,
             uses: 0,
             condemned: false,
+            expired: false,
             generation: self.generation,
             operation: 0,
             crashed: false,
@@ -197,6 +198,8 @@ impl World {
             return;
         }
         let id = self.handoff.leased.swap_remove(nth % self.handoff.leased.len());
+        let expired = self.runtimes.get(&id).is_some_and(|runtime| runtime.expired);
+        let fate = if expired { Fate::Quarantined } else { fate };
         let spec = self.decider.spec();
         let (bare, max_uses) = (spec.reset == ResetPolicy::None, spec.max_uses);
         let mut uses = 1;
@@ -210,6 +213,17 @@ impl World {
             }
         }
         self.queue(Event::Returned { id, uses, fate });
+    }
+
+    /// The `nth` lease has been held for too long.
+    pub(crate) fn expire(&mut self, nth: usize) {
+        let Some(id) = self.handoff.leased.get(nth % self.handoff.leased.len().max(1)).copied() else {
+            return;
+        };
+        if let Some(runtime) = self.runtimes.get_mut(&id) {
+            runtime.expired = true;
+            self.queue(Event::LeaseExpired(id));
+        }
     }
 
     /// The actor of a runtime dies; nothing more is heard of it but that.

@@ -8,9 +8,13 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
+use crate::actor::contain::contain;
 use crate::backend::{BackendError, BoxFuture, Residue};
 use crate::guest::{Defaults, Exec, Output, Session, Wire};
 use crate::model::{Epoch, PoolSpec, ResetPolicy};
+
+/// Longest that a guest may take to end what a lease that is over has running.
+const FENCE: Duration = Duration::from_secs(1);
 
 /// What a pool's runtimes are made after.
 #[derive(Debug)]
@@ -88,6 +92,13 @@ pub(super) async fn reset(
         Ok(result) => result.map(|()| started.elapsed()),
         Err(_) => Err(format!("not done within {limit:?}")),
     }
+}
+
+/// Ends what a lease that is over has running, as far as the guest still listens. Its destruction follows in any
+/// case, so that nothing hangs on this.
+pub(super) async fn fence(control: Arc<dyn Wire>, ended: Epoch, blueprint: &Blueprint) {
+    let session = begin(&control, Epoch(ended.0 + 1), blueprint);
+    drop(contain(session.reset(ended, FENCE)).await);
 }
 
 fn how(output: &Output) -> String {

@@ -40,6 +40,8 @@ pub(in crate::actor) struct Probed {
 #[rtype(result = "()")]
 pub(in crate::actor) struct Retire {
     pub(in crate::actor) reason: Reason,
+    /// The epoch of a lease that must do nothing more, however long the destruction takes.
+    pub(in crate::actor) fence: Option<Epoch>,
 }
 
 /// Something became of a runtime. To the supervisor.

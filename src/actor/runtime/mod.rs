@@ -48,6 +48,8 @@ pub(super) struct Runtime {
     instance: Option<Box<dyn Instance>>,
     /// While the launch runs; dropped, it ends the launch.
     launching: Option<oneshot::Sender<()>>,
+    /// The epoch of a lease that is over and may still be at work.
+    fence: Option<Epoch>,
 }
 
 impl Runtime {
@@ -73,6 +75,7 @@ impl Runtime {
             data: None,
             instance: None,
             launching: None,
+            fence: None,
         }
     }
 
@@ -129,7 +132,7 @@ impl Runtime {
     }
 
     fn destroy(&mut self, context: &Context<Self>) {
-        self.control = None;
+        let control = self.control.take();
         self.data = None;
         let Some(instance) = self.instance.as_mut() else {
             context.address().do_send(Destroyed(Ok(())));
@@ -137,7 +140,15 @@ impl Runtime {
         };
         let destroy = instance.destroy();
         let limit = self.blueprint.spec.retire_timeout;
-        Self::start(context, life::within(limit, "destroy", destroy), |result| {
+        let fence = control.zip(self.fence.take());
+        let blueprint = Arc::clone(&self.blueprint);
+        let destroy = async move {
+            if let Some((control, ended)) = fence {
+                life::fence(control, ended, &blueprint).await;
+            }
+            life::within(limit, "destroy", destroy).await
+        };
+        Self::start(context, destroy, |result| {
             Destroyed(result.unwrap_or_else(|panicked| Err(BackendError::passing("destroy", panicked))))
         });
     }
@@ -282,11 +293,12 @@ impl Takes<Ended> for Runtime {
 }
 
 impl Takes<Retire> for Runtime {
-    fn take(&mut self, Retire { reason }: Retire, context: &mut Context<Self>) {
+    fn take(&mut self, Retire { reason, fence }: Retire, context: &mut Context<Self>) {
         if self.is_retiring() {
             return;
         }
         self.badge.enter(State::Retiring);
+        self.fence = fence;
         debug!(self.log, "retiring"; "reason" => reason.name());
         self.take(Destroy, context);
     }

@@ -72,7 +72,7 @@ impl Supervisor {
                 if let Some(member) = pool.member_mut(id) {
                     member.retiring = Some(reason);
                     member.ticket = None;
-                    member.address.do_send(Retire { reason });
+                    member.address.do_send(Retire { reason, fence: member.expired() });
                 }
                 self.forget(name, id);
                 self.observe(name, Change::Retiring { runtime: id, reason });

@@ -12,10 +12,12 @@ use tokio::sync::oneshot;
 use crate::actor::clock::millis;
 use crate::actor::runtime::{Badge, Blueprint, Runtime, Ware};
 use crate::actor::shared::{Resource, Shared};
+use crate::actor::tenure::{Finding, Tenure};
 use crate::backend::Backend;
 use crate::decide::{Command, Decider, Event, Fate, Illegal, Moment, Stock};
+use crate::guest::Wire;
 use crate::handoff::{Tether, Ticket};
-use crate::model::{PoolSpec, Reason, RuntimeId, State};
+use crate::model::{Epoch, PoolSpec, Reason, RuntimeId, State};
 use crate::observe::RuntimeStatus;
 
 /// One pool as the supervisor holds it: the decider, and what its ids stand for.
@@ -54,8 +56,17 @@ pub(super) struct Member {
     pub(super) ticket: Option<Ticket<Resource>>,
     /// Condemns the ticket wherever it is.
     pub(super) tether: Option<Tether<Resource>>,
+    /// The lease that somebody has of it.
+    tenure: Option<Tenant>,
     handle: Arc<str>,
     since: Moment,
+}
+
+/// A lease, as far as the supervisor needs to know in order to end it.
+struct Tenant {
+    tenure: Arc<Tenure>,
+    /// Which the lease works on.
+    wire: Arc<dyn Wire>,
 }
 
 /// What a pool's runtimes are made by and from.
@@ -65,6 +76,14 @@ pub(crate) struct MadeBy {
     pub(crate) backend: Arc<dyn Backend>,
     /// Their workspace, as a tar.
     pub(crate) template: Option<Bytes>,
+}
+
+/// A lease that has been held for long.
+pub(super) struct Overdue {
+    pub(super) runtime: RuntimeId,
+    pub(super) epoch: Epoch,
+    pub(super) finding: Finding,
+    pub(super) acquired_at: String,
 }
 
 /// Where a runtime stands when the supervisor starts over.
@@ -109,9 +128,16 @@ impl Member {
             retiring: None,
             ticket: None,
             tether: None,
+            tenure: None,
             handle: "".into(),
             since: now,
         }
+    }
+
+    /// The epoch of a lease that is over, though its holder has not given it back.
+    pub(super) fn expired(&self) -> Option<Epoch> {
+        let tenure = &self.tenure.as_ref()?.tenure;
+        tenure.is_expired().then(|| tenure.epoch())
     }
 
     fn standing(&self, condemned: bool) -> Standing {
@@ -185,7 +211,10 @@ impl Pool {
             shared: Arc::clone(&self.shared),
             handle: Arc::clone(&handle),
             quarantined: AtomicBool::new(false),
+            tenure: Arc::default(),
         };
+        member.tenure =
+            Some(Tenant { tenure: Arc::clone(&resource.tenure), wire: Arc::clone(&resource.wire) });
         let ticket = self.shared.handoff.issue(id, resource);
         member.tether = Some(ticket.tether().clone());
         member.ticket = Some(ticket);
@@ -239,6 +268,23 @@ impl Pool {
     /// Where each runtime stands, whatever the decider thinks.
     pub(super) fn standings(&self) -> impl Iterator<Item = (RuntimeId, Standing)> {
         self.members.iter().map(|(id, member)| (*id, member.standing(self.decider.is_condemned(*id))))
+    }
+
+    /// Leases that are over, and those that somebody may have forgotten. The former can do nothing any more.
+    pub(super) fn overdue(&self) -> Vec<Overdue> {
+        let settings = self.shared.settings();
+        let (now, leak_after) = (self.shared.handoff.now(), settings.spec.leak_after);
+        let mut overdue = Vec::new();
+        for (id, member) in self.members.iter().filter(|(_, member)| member.retiring.is_none()) {
+            let Some(Tenant { tenure, wire }) = &member.tenure else { continue };
+            let Some(finding) = tenure.look(now, leak_after) else { continue };
+            if finding == Finding::Expired {
+                wire.end();
+            }
+            let (epoch, acquired_at) = (tenure.epoch(), tenure.acquired_at());
+            overdue.push(Overdue { runtime: *id, epoch, finding, acquired_at });
+        }
+        overdue
     }
 
     pub(super) fn reconfigure(&mut self, spec: &PoolSpec, made_by: Option<MadeBy>) {

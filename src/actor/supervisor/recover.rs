@@ -65,7 +65,8 @@ impl Supervisor {
                 Standing::Settled(_) => continue,
                 Standing::Retiring => {
                     if let Some(member) = pool.member_mut(id) {
-                        member.address.do_send(Retire { reason: member.retiring.unwrap_or(Reason::Drained) });
+                        let reason = member.retiring.unwrap_or(Reason::Drained);
+                        member.address.do_send(Retire { reason, fence: member.expired() });
                     }
                     continue;
                 }

@@ -1,12 +1,16 @@
 //! What comes from the handoff, and from time.
 
 use actix::Context;
+use slog::warn;
 
 use super::messages::{OverflowWanted, Returned, StockLow, Wake};
-use super::pool::Pool;
+use super::pool::{Overdue, Pool};
 use super::{Supervisor, Takes};
 use crate::actor::maintenance::Ticked;
+use crate::actor::tenure::Finding;
 use crate::decide::Event;
+use crate::model::PoolName;
+use crate::observe::{Change, count};
 
 impl Takes<Returned> for Supervisor {
     fn take(&mut self, Returned { pool: name }: Returned, context: &mut Context<Self>) {
@@ -52,7 +56,35 @@ impl Takes<Ticked> for Supervisor {
         for name in names {
             let Some(pool) = self.pools.get(&name) else { continue };
             let lowest = pool.shared.handoff.low_water();
+            if pool.shared.knobs.times_leases() {
+                self.end_overdue(context, &name);
+            }
             self.feed(context, &name, Event::Tick { lowest });
+        }
+    }
+}
+
+impl Supervisor {
+    fn end_overdue(&mut self, context: &mut Context<Self>, name: &PoolName) {
+        let Some(pool) = self.pools.get(name) else { return };
+        let log = pool.log.clone();
+        for Overdue { runtime, epoch, finding, acquired_at } in pool.overdue() {
+            match finding {
+                Finding::Expired => {
+                    warn!(log, "lease expired"; "runtime" => %runtime, "epoch" => %epoch,
+                        "acquired at" => &acquired_at);
+                    self.observe(name, Change::LeaseExpired { runtime, epoch, acquired_at });
+                    self.feed(context, name, Event::LeaseExpired(runtime));
+                }
+                Finding::Leaked(held) => {
+                    warn!(log, "lease held for long"; "runtime" => %runtime, "epoch" => %epoch,
+                        "acquired at" => &acquired_at, "held" => ?held);
+                    if let Some(pool) = self.pools.get(name) {
+                        count(&pool.shared.board.leaked);
+                    }
+                    self.observe(name, Change::LeaseLeaked { runtime, epoch, acquired_at, held });
+                }
+            }
         }
     }
 }

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::{Backend, BackendError, BoxFuture, Exit, Launch, Launched};
-use crate::model::{FakeSpec, RuntimeId};
+use crate::model::{Epoch, FakeSpec, RuntimeId};
 
 use runtime::{FakeInstance, FakeRuntime};
 pub use script::{Act, Point, Script, Seeded};
@@ -74,6 +74,20 @@ impl Fake {
     pub fn kill(&self, id: RuntimeId) -> bool {
         let runtime = self.alive().get(&id).and_then(Weak::upgrade);
         runtime.is_some_and(|runtime| runtime.end("signal 9"))
+    }
+
+    /// How many files a runtime has; none when there is no such runtime.
+    #[must_use]
+    pub fn files(&self, id: RuntimeId) -> usize {
+        let runtime = self.alive().get(&id).and_then(Weak::upgrade);
+        runtime.map_or(0, |runtime| runtime.files().len())
+    }
+
+    /// The last epoch whose operations a runtime's guest refuses; `None` when there is no such runtime.
+    #[must_use]
+    pub fn fence(&self, id: RuntimeId) -> Option<Epoch> {
+        let runtime = self.alive().get(&id).and_then(Weak::upgrade);
+        runtime.map(|runtime| Epoch(runtime.fence()))
     }
 
     /// What there is.

@@ -104,8 +104,19 @@ pub trait Instance: Send + fmt::Debug {
 /// How a runtime ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exit {
-    /// For people: `exit status 1`, `signal 9`, `out of memory`.
+    /// For people: `exit status 1`, `signal 9`, `out of memory`. [`Exit::ORDINARY`] alone is no failure.
     pub cause: String,
+}
+
+impl Exit {
+    /// The cause of an end that was no failure: the runtime's first process was done, and said so.
+    pub const ORDINARY: &str = "exit status 0";
+
+    /// Whether it was no failure, which `restart.policy = "on_failure"` asks.
+    #[must_use]
+    pub fn is_ordinary(&self) -> bool {
+        self.cause == Self::ORDINARY
+    }
 }
 
 /// What a reset left behind. The runtime is destroyed.

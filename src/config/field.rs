@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::model::{
     Capability, ContainerMode, ContainerNetwork, EngineHost, Exhausted, ExtraHost, Gpus, IsolationLevel,
-    NetworkAccess, PortMap, PullPolicy, ResetPolicy, Seccomp, SecretSource, StatusRange, Transport, Ulimit,
-    Volume,
+    NetworkAccess, PortMap, PullPolicy, ResetPolicy, RestartPolicy, Seccomp, SecretSource, StatusRange,
+    Transport, Ulimit, Volume,
 };
 
 use super::log::{LogFormat, LogLevel};
@@ -221,6 +221,7 @@ macro_rules! word_fields {
 word_fields! {
     Exhausted { Wait = "wait", Fail = "fail", Overflow = "overflow" }
     ResetPolicy { None = "none", Wipe = "wipe" }
+    RestartPolicy { Always = "always", OnFailure = "on_failure", Never = "never" }
     IsolationLevel { Auto = "auto", Strict = "strict", Basic = "basic" }
     NetworkAccess { None = "none", Host = "host" }
     Transport { Auto = "auto", Link = "link", Attach = "attach" }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::model::{
     BackendSpec, ContainerSpec, ExecProbe, Exhausted, FakeSpec, FileProbe, HttpProbe, IsolationLevel,
-    NetworkAccess, PoolSpec, Probe, ProcessSpec, ResetPolicy, TcpProbe,
+    NetworkAccess, PoolSpec, Probe, ProcessSpec, ResetPolicy, RestartPolicy, TcpProbe,
 };
 
 use super::container::{CONTAINER, shapes};
@@ -244,6 +244,8 @@ const FILE_PROBE: &[Key<PoolSpec>] = variant_keys! { "health.file" in health.pro
 };
 
 const FURTHER: &[Key<PoolSpec>] = keys! { PoolSpec:
+    restart.policy: Kind::Choice(RestartPolicy::WORDS),
+        "What is replaced after it has ended by itself: everything, all but what ended with status 0, or nothing.";
     restart.intensity: Kind::Count(1, 10_000),
         "Launches caused by failure that one `window` may hold; with more the pool is degraded.";
     restart.window: ms(100, DAY),

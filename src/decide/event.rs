@@ -41,8 +41,10 @@ pub enum Event {
     ResetDone(RuntimeId),
     /// Not clean, or not known to be.
     ResetFailed(RuntimeId),
-    /// Its process or container ended by itself.
+    /// Its process or container ended by itself, and not well.
     Exited(RuntimeId),
+    /// Its process or container ended by itself, with status 0.
+    Finished(RuntimeId),
     /// Its probes failed.
     Unhealthy(RuntimeId),
     /// Its actor died of a panic; what it stood for was destroyed with it.

@@ -13,11 +13,11 @@ impl Decider {
             self.ledger.arriving(SlotKind::Pooled) + self.ledger.count_of(SlotKind::Pooled, State::Resetting);
         let spare = usize::from(self.expiry.due(now).is_some());
         let waiters = stock.waiters.saturating_sub(self.ledger.arriving(SlotKind::Overflow));
-        let missing = (self.spec.min + spare + waiters).saturating_sub(stock.ready + coming);
-        if (missing == 0 || self.staying() >= self.spec.max) && self.under_way() == 0 {
+        let missing = (self.min() + spare + waiters).saturating_sub(stock.ready + coming);
+        if (missing == 0 || self.staying() >= self.max()) && self.under_way() == 0 {
             self.restart.not_needed();
         }
-        let room = self.spec.max.saturating_sub(self.ledger.total(SlotKind::Pooled));
+        let room = self.max().saturating_sub(self.ledger.total(SlotKind::Pooled));
         for _ in 0..missing.min(room) {
             if self.launch(now, SlotKind::Pooled, commands) == Launching::Held {
                 break;
@@ -29,7 +29,7 @@ impl Decider {
     pub(super) fn overflow(&mut self, now: Moment, stock: Stock, commands: &mut Vec<Command>) {
         let coming = self.ledger.arriving(SlotKind::Overflow);
         self.overflow_wanted = self.overflow_wanted.min(stock.waiters.saturating_sub(coming));
-        if self.ledger.total(SlotKind::Pooled) < self.spec.max {
+        if self.ledger.total(SlotKind::Pooled) < self.max() {
             return;
         }
         let room = self.spec.overflow.saturating_sub(self.ledger.total(SlotKind::Overflow));
@@ -45,8 +45,8 @@ impl Decider {
 
     /// The handoff need only call when something can be launched for it.
     pub(super) fn watch(&mut self, commands: &mut Vec<Command>) {
-        let room = self.ledger.total(SlotKind::Pooled) < self.spec.max;
-        let mark = room.then_some(self.spec.min);
+        let room = self.ledger.total(SlotKind::Pooled) < self.max();
+        let mark = room.then_some(self.min());
         if self.watched != mark {
             self.watched = mark;
             commands.push(Command::Watch(mark));

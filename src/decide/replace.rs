@@ -25,7 +25,7 @@ impl Decider {
     /// aged one goes when its next lease ends.
     pub(super) fn replace_old(&mut self, now: Moment, stock: Stock, commands: &mut Vec<Command>) {
         let Some((id, reason)) = self.expiry.due(now) else { return };
-        if stock.ready > self.spec.min || stock.ready == 0 {
+        if stock.ready > self.min() || stock.ready == 0 {
             self.condemn(id, reason, commands);
         } else if self.has_no_room() && self.may_go_first(stock, reason) {
             match self.swap {
@@ -50,14 +50,14 @@ impl Decider {
 
     /// The pool is full, and nothing is about to change that.
     fn has_no_room(&self) -> bool {
-        self.ledger.total(SlotKind::Pooled) >= self.spec.max
+        self.ledger.total(SlotKind::Pooled) >= self.max()
             && self.ledger.arriving(SlotKind::Pooled) == 0
             && self.ledger.count_of(SlotKind::Pooled, State::Retiring) == 0
     }
 
     fn may_go_first(&self, stock: Stock, reason: Reason) -> bool {
         // Without a reset the end of a lease is seen only if the runtime is condemned by then.
-        let unseen = self.spec.reset == ResetPolicy::None && stock.ready < self.spec.min;
+        let unseen = self.spec.reset == ResetPolicy::None && stock.ready < self.min();
         reason == Reason::SpecChanged || unseen
     }
 }

@@ -10,7 +10,7 @@ impl Decider {
     pub(super) fn trim(&mut self, now: Moment, stock: Stock, lowest: usize) {
         let Some(idle_timeout) = self.spec.idle_timeout else { return };
         let idle = self.warmth.observe(now, lowest.min(stock.ready), idle_timeout);
-        self.unneeded = self.unneeded.max(idle.saturating_sub(self.spec.min));
+        self.unneeded = self.unneeded.max(idle.saturating_sub(self.min()));
     }
 
     /// Takes out one ready ticket if there are too many. The next one follows when this one has come.
@@ -49,7 +49,7 @@ impl Decider {
     }
 
     fn is_spare(&self, stock: Stock) -> bool {
-        stock.waiters == 0 && stock.ready > self.spec.min
+        stock.waiters == 0 && stock.ready > self.min()
     }
 
     /// Whether more pooled runtimes are to stay than `max` allows.
@@ -58,7 +58,7 @@ impl Decider {
     }
 
     fn surplus(&self) -> usize {
-        self.staying().saturating_sub(self.spec.max)
+        self.staying().saturating_sub(self.max())
     }
 
     /// Pooled runtimes that are not on their way out.
@@ -70,6 +70,7 @@ impl Decider {
     /// first, the youngest of them first.
     pub(super) fn reconfigure(&mut self, spec: PoolSpec, commands: &mut Vec<Command>) -> Result<(), Illegal> {
         self.restart.set_spec(spec.restart);
+        self.given_up = 0;
         let same = spec.makes_the_same_as(&self.spec);
         self.spec = spec;
         if !same {

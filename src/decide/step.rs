@@ -5,7 +5,7 @@ use super::ledger::{Illegal, Ledger, Slot, SlotKind};
 use super::replace::Swap;
 use super::restart::Restart;
 use super::warmth::Warmth;
-use crate::model::{PoolSpec, Reason, ResetPolicy, RuntimeId, State};
+use crate::model::{PoolSpec, Reason, ResetPolicy, RestartPolicy, RuntimeId, State};
 
 /// Decides for one pool.
 #[derive(Clone, Debug)]
@@ -26,7 +26,17 @@ pub struct Decider {
     pub(super) phase: Phase,
     pub(super) watched: Option<usize>,
     pub(super) wakes_at: Option<Moment>,
+    /// Runtimes that ended and are not replaced, as the settings want it, since these were last set.
+    pub(super) given_up: usize,
     degraded: bool,
+}
+
+/// How a runtime came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// Of its own accord, and content with itself.
+    Ordinary,
+    Failure,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +65,7 @@ impl Decider {
             phase: Phase::Serving,
             watched: None,
             wakes_at: None,
+            given_up: 0,
             degraded: false,
         }
     }
@@ -84,7 +95,7 @@ impl Decider {
             self.phase = Phase::Finished;
             commands.push(Command::Finished);
         }
-        let degraded = self.restart.is_degraded();
+        let degraded = self.restart.is_degraded() || self.given_up > 0;
         if degraded != self.degraded {
             self.degraded = degraded;
             commands.push(Command::Degraded(degraded));
@@ -104,7 +115,13 @@ impl Decider {
         &self.spec
     }
 
-    /// Whether launches fail so that the pool can't keep its promise.
+    /// Runtimes that ended and are not replaced, as the settings want it.
+    #[must_use]
+    pub fn given_up(&self) -> usize {
+        self.given_up
+    }
+
+    /// Whether launches fail, or some are given up, so that the pool can't keep its promise.
     #[must_use]
     pub fn is_degraded(&self) -> bool {
         self.degraded
@@ -122,7 +139,7 @@ impl Decider {
             Event::Launched(id) => self.advance(id, State::Booting)?,
             Event::Booted(id) => self.advance(id, State::Warming)?,
             Event::Warmed(id) => self.warmed(stock, id, commands)?,
-            Event::LaunchFailed(id) => self.launch_failed(now, id, commands)?,
+            Event::LaunchFailed(id) => self.launch_failed(now, id, End::Failure, commands)?,
             Event::Returned { id, uses, fate } => self.returned(now, id, uses, fate, commands)?,
             Event::Withdrawn { id, reason } => {
                 if self.is_in(id, State::Circulating) {
@@ -140,13 +157,14 @@ impl Decider {
             Event::ResetDone(id) => self.reset_done(now, id, commands)?,
             Event::ResetFailed(id) => {
                 if self.is_in(id, State::Resetting) {
-                    self.fail(now, id, Reason::ResetFailed, commands)?;
+                    self.fail(now, id, Reason::ResetFailed, End::Failure, commands)?;
                 }
             }
-            Event::Exited(id) => self.ended(now, id, Reason::Exited, commands)?,
-            Event::Unhealthy(id) => self.ended(now, id, Reason::Unhealthy, commands)?,
+            Event::Exited(id) => self.ended(now, id, Reason::Exited, End::Failure, commands)?,
+            Event::Finished(id) => self.ended(now, id, Reason::Exited, End::Ordinary, commands)?,
+            Event::Unhealthy(id) => self.ended(now, id, Reason::Unhealthy, End::Failure, commands)?,
             Event::Crashed(id) => {
-                self.ended(now, id, Reason::Exited, commands)?;
+                self.ended(now, id, Reason::Exited, End::Failure, commands)?;
                 // There is nobody left to carry it out.
                 commands.retain(|command| !matches!(command, Command::Retire(whose, _) if *whose == id));
                 if !self.is_gone(id) {
@@ -191,12 +209,16 @@ impl Decider {
         &mut self,
         now: Moment,
         id: RuntimeId,
+        end: End,
         commands: &mut Vec<Command>,
     ) -> Result<(), Illegal> {
         if self.is_in(id, State::Retiring) {
             return Ok(());
         }
         self.retire(id, Reason::LaunchFailed, commands)?;
+        if self.gives_up(id, end) {
+            return Ok(());
+        }
         let jitter = self.rng.f64();
         self.restart.launch_failed(now, jitter);
         Ok(())
@@ -242,22 +264,23 @@ impl Decider {
         Ok(())
     }
 
-    /// It ended or must be ended whatever state it is in, and that is a failure.
+    /// It ended or must be ended whatever state it is in.
     fn ended(
         &mut self,
         now: Moment,
         id: RuntimeId,
         reason: Reason,
+        end: End,
         commands: &mut Vec<Command>,
     ) -> Result<(), Illegal> {
         match self.slot(id).map(|slot| slot.state) {
             None | Some(State::Retiring | State::Gone) => Ok(()),
-            Some(state) if state.is_arriving() => self.launch_failed(now, id, commands),
+            Some(state) if state.is_arriving() => self.launch_failed(now, id, end, commands),
             Some(State::Circulating) => {
                 commands.push(Command::Condemn(id, reason));
-                self.fail(now, id, reason, commands)
+                self.fail(now, id, reason, end, commands)
             }
-            Some(_) => self.fail(now, id, reason, commands),
+            Some(_) => self.fail(now, id, reason, end, commands),
         }
     }
 
@@ -266,11 +289,37 @@ impl Decider {
         now: Moment,
         id: RuntimeId,
         reason: Reason,
+        end: End,
         commands: &mut Vec<Command>,
     ) -> Result<(), Illegal> {
         self.retire(id, reason, commands)?;
-        self.restart.failed(now);
+        if !self.gives_up(id, end) {
+            self.restart.failed(now);
+        }
         Ok(())
+    }
+
+    /// Whether a runtime that ended is not to be replaced; if so, the pool has one fewer from now on. One beyond
+    /// `max` never is, and takes nothing from the others.
+    fn gives_up(&mut self, id: RuntimeId, end: End) -> bool {
+        let gives_up = match self.spec.restart.policy {
+            RestartPolicy::Always => false,
+            RestartPolicy::OnFailure => end == End::Ordinary,
+            RestartPolicy::Never => true,
+        };
+        let pooled = self.slot(id).is_some_and(|slot| slot.kind == SlotKind::Pooled);
+        self.given_up += usize::from(gives_up && pooled);
+        gives_up
+    }
+
+    /// Runtimes that there may be, less those that are not replaced.
+    pub(super) fn max(&self) -> usize {
+        self.spec.max.saturating_sub(self.given_up)
+    }
+
+    /// Runtimes to keep ready, as far as there may be so many.
+    pub(super) fn min(&self) -> usize {
+        self.spec.min.min(self.max())
     }
 
     pub(super) fn retire(

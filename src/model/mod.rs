@@ -18,7 +18,7 @@ pub use id::{Epoch, PoolName, RuntimeId};
 pub use limits::Limits;
 pub use pool::{
     BackendSpec, Exhausted, FakeSpec, IsolationLevel, NetworkAccess, PoolSpec, ProcessSpec, ResetPolicy,
-    RestartSpec,
+    RestartPolicy, RestartSpec,
 };
 pub use reason::Reason;
 pub use state::State;

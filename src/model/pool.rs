@@ -142,9 +142,25 @@ pub enum ResetPolicy {
     Wipe,
 }
 
+/// What is replaced after it has ended by itself. What ostler retires, for its age or after a lease, always is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RestartPolicy {
+    /// Everything.
+    #[default]
+    Always,
+    /// What failed: ended with another status than 0 or by a signal, could not be launched or cleaned, or failed its
+    /// probes. After an ordinary end the pool has one fewer.
+    OnFailure,
+    /// Nothing: after each end the pool has one fewer.
+    Never,
+}
+
 /// What happens after failures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct RestartSpec {
+    /// What is replaced after it has ended by itself. Default `always`.
+    pub policy: RestartPolicy,
     /// Launches caused by failure that a window may hold before the pool is degraded. Default 10; 1 to
     /// 10 000.
     pub intensity: u32,
@@ -160,6 +176,7 @@ pub struct RestartSpec {
 impl Default for RestartSpec {
     fn default() -> Self {
         Self {
+            policy: RestartPolicy::Always,
             intensity: 10,
             window: Duration::from_mins(1),
             backoff: Duration::from_millis(200),

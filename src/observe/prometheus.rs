@@ -21,7 +21,20 @@ fn write_all(out: &mut String, pools: &[Status]) -> fmt::Result {
     }
     gauge(out, pools, "ostler_ready", "Runtimes leasable now.", |pool| pool.ready as u64)?;
     gauge(out, pools, "ostler_waiters", "Acquires that wait.", |pool| pool.waiters as u64)?;
-    gauge(out, pools, "ostler_degraded", "1 while launches fail.", |pool| u64::from(pool.degraded))?;
+    gauge(out, pools, "ostler_degraded", "1 while launches fail, or what ended is not replaced.", |pool| {
+        u64::from(pool.degraded)
+    })?;
+    family(
+        out,
+        "ostler_trouble",
+        "gauge",
+        "1 with the last failure, until a launch has come through again.",
+    )?;
+    for pool in pools {
+        if let Some(trouble) = &pool.trouble {
+            writeln!(out, "ostler_trouble{{pool=\"{}\",cause=\"{}\"}} 1", pool.pool, escaped(trouble))?;
+        }
+    }
     family(out, "ostler_leases_total", "counter", "Acquires by outcome.")?;
     for pool in pools {
         let outcomes = [
@@ -55,6 +68,11 @@ fn write_all(out: &mut String, pools: &[Status]) -> fmt::Result {
     seconds(out, pools, "ostler_launch_seconds", "From launch to leasable.", |pool| &pool.launch)?;
     seconds(out, pools, "ostler_reset_seconds", "From release to leasable.", |pool| &pool.reset)?;
     seconds(out, pools, "ostler_exec_seconds", "Commands, from call to result.", |pool| &pool.exec)
+}
+
+/// As the value of a label.
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
 fn family(out: &mut String, name: &str, kind: &str, help: &str) -> fmt::Result {

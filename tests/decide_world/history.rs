@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use ostler::decide::{Event, Fate};
-use ostler::model::{PoolSpec, ResetPolicy, RestartSpec, RuntimeId};
+use ostler::model::{PoolSpec, ResetPolicy, RestartPolicy, RestartSpec, RuntimeId};
 
 use super::{Plan, World};
 
@@ -29,6 +29,7 @@ fn random_spec(word: u64) -> PoolSpec {
         idle_timeout: rng.bool().then(|| Duration::from_secs(rng.u64(1..5))),
         reset: if rng.bool() { ResetPolicy::Wipe } else { ResetPolicy::None },
         restart: RestartSpec {
+            policy: RestartPolicy::Always,
             intensity: rng.u32(1..=5),
             window: Duration::from_millis(rng.u64(200..5000)),
             backoff: Duration::from_millis(rng.u64(10..200)),

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use actix::{Message, Recipient};
 
-use crate::backend::{BackendError, Launched};
+use crate::backend::{BackendError, Exit, Launched};
 use crate::model::{Epoch, PoolName, Reason, RuntimeId};
 
 /// Make the runtime. First message, sent once.
@@ -71,7 +71,7 @@ pub(in crate::actor) enum Report {
     /// Not clean, or not known to be.
     ResetFailed(String),
     /// It ended by itself.
-    Exited(String),
+    Exited(Exit),
     /// It could not be destroyed, and is tried again.
     Survived(String),
     /// Nothing is left of it.
@@ -99,7 +99,7 @@ pub(super) struct ResetEnded {
 /// The runtime ended by itself; how.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub(super) struct Ended(pub(super) String);
+pub(super) struct Ended(pub(super) Exit);
 
 /// The destruction is over.
 #[derive(Debug, Message)]

@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 
 use super::contain::{Panicked, Takes, catch, contain};
 use super::faults::{Faults, after, before};
-use crate::backend::{Backend, BackendError, Instance, Launch, Launched};
+use crate::backend::{Backend, BackendError, Exit, Instance, Launch, Launched};
 use crate::guest::{Session, Wire};
 use crate::model::{Epoch, PoolName, RuntimeId, State};
 
@@ -105,7 +105,7 @@ impl Runtime {
                 context.notify_later(Destroy, DESTROY_AGAIN);
             }
             _ => {
-                self.report(Report::Exited(cause));
+                self.report(Report::Exited(Exit { cause }));
                 self.badge.enter(State::Retiring);
                 context.notify(Destroy);
             }
@@ -202,7 +202,7 @@ impl Takes<Made> for Runtime {
         let Launched { control, data, exit, instance } = launched;
         self.instance = Some(instance);
         Self::start(context, exit, |exit| {
-            Ended(exit.map_or_else(|panicked| panicked.to_string(), |exit| exit.cause))
+            Ended(exit.unwrap_or_else(|panicked| Exit { cause: panicked.to_string() }))
         });
         if self.is_retiring() {
             return self.destroy(context);
@@ -284,10 +284,10 @@ impl Takes<Probe> for Runtime {
 }
 
 impl Takes<Ended> for Runtime {
-    fn take(&mut self, Ended(cause): Ended, _: &mut Context<Self>) {
+    fn take(&mut self, Ended(exit): Ended, _: &mut Context<Self>) {
         if !self.is_retiring() {
-            warn!(self.log, "exited"; "cause" => &cause);
-            self.report(Report::Exited(cause));
+            warn!(self.log, "exited"; "cause" => &exit.cause);
+            self.report(Report::Exited(exit));
         }
     }
 }

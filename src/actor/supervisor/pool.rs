@@ -30,6 +30,8 @@ pub(super) struct Pool {
     pub(super) wake_at: Option<Moment>,
     pub(super) log: slog::Logger,
     inbox: Inbox,
+    /// Runtimes that the board says are not replaced.
+    given_up: usize,
     finished: bool,
     awaiting_finish: Vec<oneshot::Sender<()>>,
 }
@@ -184,6 +186,7 @@ impl Pool {
             wake_at: None,
             log,
             inbox,
+            given_up: 0,
             finished: false,
             awaiting_finish: Vec::new(),
         }
@@ -191,7 +194,22 @@ impl Pool {
 
     pub(super) fn step(&mut self, now: Moment, event: Event) -> Result<Vec<Command>, Illegal> {
         let stock = self.shared.handoff.stock();
-        self.decider.step(now, Stock { ready: stock.ready, waiters: stock.waiters }, event)
+        let commands = self.decider.step(now, Stock { ready: stock.ready, waiters: stock.waiters }, event);
+        self.note_given_up();
+        commands
+    }
+
+    /// What is not replaced is a trouble that no launch ends.
+    fn note_given_up(&mut self) {
+        let (before, now) = (self.given_up, self.decider.given_up());
+        self.given_up = now;
+        let board = &self.shared.board;
+        if now > before {
+            let last = board.trouble().unwrap_or_default();
+            board.set_trouble(Some(&format!("{now} not replaced, as restart.policy says; the last: {last}")));
+        } else if now == 0 && before > 0 {
+            board.set_trouble(None);
+        }
     }
 
     pub(super) fn member_mut(&mut self, id: RuntimeId) -> Option<&mut Member> {

@@ -7,6 +7,7 @@ use super::messages::RuntimeLost;
 use super::{Supervisor, Takes};
 use crate::actor::health::Verdict;
 use crate::actor::runtime::{Report, Reported};
+use crate::backend::Exit;
 use crate::decide::Event;
 use crate::model::{PoolName, RuntimeId, State};
 use crate::observe::Change;
@@ -27,7 +28,9 @@ impl Supervisor {
         let now = self.clock.now();
         let Some(pool) = self.pools.get_mut(name) else { return };
         let Some((handle, took)) = pool.issue(id, now) else { return };
-        pool.shared.board.set_trouble(None);
+        if pool.decider.given_up() == 0 {
+            pool.shared.board.set_trouble(None);
+        }
         if let Some(pool) = self.pools.get(name) {
             self.watch(name, pool, id);
         }
@@ -75,10 +78,12 @@ impl Takes<Reported> for Supervisor {
                 self.observe(&name, Change::ResetFailed { runtime: id, cause });
                 Event::ResetFailed(id)
             }
-            Report::Exited(cause) => {
+            Report::Exited(exit) => {
+                let event = if exit.is_ordinary() { Event::Finished(id) } else { Event::Exited(id) };
+                let Exit { cause } = exit;
                 self.trouble(&name, &format!("exited: {cause}"));
                 self.observe(&name, Change::Exited { runtime: id, cause });
-                Event::Exited(id)
+                event
             }
             Report::Survived(cause) => {
                 self.trouble(&name, &format!("{id} survived its destruction: {cause}"));

@@ -76,6 +76,12 @@ impl Fake {
         runtime.is_some_and(|runtime| runtime.end("signal 9"))
     }
 
+    /// Ends a runtime from inside, as one that is done; answers whether there was one.
+    pub fn finish(&self, id: RuntimeId) -> bool {
+        let runtime = self.alive().get(&id).and_then(Weak::upgrade);
+        runtime.is_some_and(|runtime| runtime.end(Exit::ORDINARY))
+    }
+
     /// How many files a runtime has; none when there is no such runtime.
     #[must_use]
     pub fn files(&self, id: RuntimeId) -> usize {

@@ -20,7 +20,8 @@
 //! TOML, YAML or JSON, told apart by the extension. `config/demo.toml` shows every key; [`reference_table`] is
 //! the same as a table. Durations have a unit (`30s`, `1h 30m`), sizes too (`512MiB`) or are a number of bytes,
 //! and `"none"` switches an optional limit off. What `[defaults]` sets applies to every pool that does not set
-//! it itself; the two tables of `env` are put together. Relative paths start at the file's directory.
+//! it itself; the two tables of `env` are put together. Relative paths start at the file's directory. A table
+//! `[scenarios]` is for `ostler stress` and passed over here; `config/stress.toml` shows its keys.
 //!
 //! # The environment
 //!

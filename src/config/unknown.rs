@@ -9,11 +9,15 @@ use super::nearest::nearest;
 use super::reader::Reader;
 use super::setting::{quoted, segment};
 
+/// The tables at the top whose entries are no keys of the top.
+const TABLES: [&str; 3] = ["pools", "defaults", "scenarios"];
+
 impl Reader<'_> {
     pub(super) fn unknown_at_top(&mut self, entries: &Map<String, Value>) {
         let names: Vec<_> = TOP.iter().map(|key| key.name).collect();
         for (name, value) in entries {
-            if name != "pools" && name != "defaults" {
+            // Scenarios are for `ostler stress`, which reads them itself.
+            if !TABLES.contains(&name.as_str()) {
                 self.unknown(name, value, &Within { scope: "", table: "", names: &names, pool: None });
             }
         }
@@ -91,8 +95,7 @@ impl Within<'_> {
         if let Some(place) = self.elsewhere(name) {
             return Some(format!("it belongs {place}"));
         }
-        let tables: &[&str] =
-            if self.scope.is_empty() && self.table.is_empty() { &["pools", "defaults"] } else { &[] };
+        let tables: &[&str] = if self.scope.is_empty() && self.table.is_empty() { &TABLES } else { &[] };
         if let Some(near) = nearest(name, self.entries().chain(tables.iter().copied())) {
             return Some(format!("did you mean {}?", quoted(near)));
         }

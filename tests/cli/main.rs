@@ -8,4 +8,5 @@ mod exec;
 mod host;
 mod reload;
 mod run;
+mod stress;
 mod usage;

@@ -2,7 +2,7 @@
 
 use crate::host::run;
 
-const COMMANDS: [&str; 5] = ["demo", "run", "check", "exec", "completions"];
+const COMMANDS: [&str; 6] = ["demo", "run", "check", "exec", "stress", "completions"];
 
 #[test]
 fn help_names_every_command_and_the_statuses() {

@@ -6,6 +6,8 @@ use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use ostler::config::{LogFormat, LogLevel};
 
+use crate::stress::{Rate, Seeds, Wanted, Workloads};
+
 const STATUSES: &str = "\
 Exit status:
   0  ok
@@ -53,6 +55,24 @@ Exit status: the command's own; 128 + the signal's number when a signal ended it
 when there is no such command; 126 when it can't be run; 125 when ostler itself failed; 2 for bad usage or
 config.";
 
+const STRESS_EXAMPLES: &str = "\
+Examples:
+  ostler stress config/demo.toml sandbox --clients 8 --for 30s
+  ostler stress config/stress.toml --scenario storm --report stress-report
+  ostler stress config/stress.toml fake --seed 1..20 --ops 150000
+  ostler stress pools.toml --faults kill,oom --rate 2/s --arrivals 200 --json | jq .verdict
+
+Faults: kill, hang, slow, oom, fork_bomb, disk_full, output_flood, panic, cancel, daemon_restart, daemon_hang,
+clock_jump, launch_failure, reset_failure, exit. Which of them a backend can suffer is said when one is refused;
+nothing that is not this run's own is ever touched.
+
+Where all pools are fake, the run is on one thread under a clock of its own: `--for` is time by that clock, one
+seed is one run, and its fingerprint is printed as its trace.
+
+Signals: INT or TERM ends the load early; what follows, the report too, is as ever. A second one stops at once.
+
+Exit status: 0 when every promise was kept, 1 when one was broken, 2 for bad usage or config.";
+
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
   ostler completions bash > /etc/bash_completion.d/ostler
@@ -82,6 +102,9 @@ pub(crate) enum Command {
     /// Run one command in a runtime of a pool
     #[command(after_help = EXEC_EXAMPLES)]
     Exec(ExecArgs),
+    /// Drive pools under load and faults, and judge whether they keep their promises
+    #[command(after_help = STRESS_EXAMPLES)]
+    Stress(StressArgs),
     /// Print a completion script for a shell
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions(CompletionsArgs),
@@ -142,6 +165,47 @@ pub(crate) struct ExecArgs {
 }
 
 #[derive(Debug, clap::Args)]
+pub(crate) struct StressArgs {
+    /// Config file: TOML, YAML or JSON, by its extension
+    pub(crate) config: PathBuf,
+    /// Pools to put under stress [default: the scenario's, else all]
+    pub(crate) pools: Vec<String>,
+    /// A scenario of the config file, `[scenarios.NAME]`: what these flags are unless given
+    #[arg(long, value_name = "NAME")]
+    pub(crate) scenario: Option<String>,
+    /// Clients that take turns at the same time [default: 16]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) clients: Option<u32>,
+    /// How long the load lasts [default: 30s]
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration, conflicts_with = "ops")]
+    pub(crate) length: Option<Duration>,
+    /// How many operations it has, in place of how long it lasts
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) ops: Option<u64>,
+    /// Seed of all choices, or several: `1..20` is each of these, one after the other [default: random]
+    #[arg(long, value_name = "S")]
+    pub(crate) seed: Option<Seeds>,
+    /// Faults, separated by commas; `all` is all that apply [default: all]
+    #[arg(long, value_name = "LIST")]
+    pub(crate) faults: Option<Wanted>,
+    /// How often a fault comes: `5/s`, or `10/1000` leases [default: 10/1000]
+    #[arg(long, value_name = "RATE")]
+    pub(crate) rate: Option<Rate>,
+    /// Leases wanted each second, whether or not the pool keeps up [default: as fast as the clients can]
+    #[arg(long, value_name = "PER SECOND", value_parser = arrivals)]
+    pub(crate) arrivals: Option<f64>,
+    /// What clients do, separated by commas: exec, files, mixed, bursts, slow, abandon, threads [default: all]
+    #[arg(long, value_name = "LIST")]
+    pub(crate) workload: Option<Workloads>,
+    /// Directory for `report.html` and `report.json`; made when missing
+    #[arg(long, value_name = "DIR")]
+    pub(crate) report: Option<PathBuf>,
+    /// Print one JSON document in place of text
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
 pub(crate) struct CompletionsArgs {
     /// For which shell
     pub(crate) shell: Shell,
@@ -150,7 +214,7 @@ pub(crate) struct CompletionsArgs {
 /// What is logged, to stderr.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(crate) struct LogArgs {
-    /// Least severe log records to write [default: the config's; for `demo` and `exec`: warning]
+    /// Least severe log records to write [default: the config's; `demo`, `exec`: warning, `stress`: critical]
     #[arg(long, global = true, value_enum, value_name = "LEVEL")]
     pub(crate) log_level: Option<Level>,
     /// How to write them [default: the config's]
@@ -203,6 +267,13 @@ fn duration(text: &str) -> Result<Duration, String> {
         Ok(duration) if duration.is_zero() => Err("must be longer than nothing".to_owned()),
         Ok(duration) => Ok(duration),
         Err(error) => Err(format!("{error}; write it as 500ms, 30s or 1h 30m")),
+    }
+}
+
+fn arrivals(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(rate) if (0.001..=1e6).contains(&rate) => Ok(rate),
+        _ => Err("must be between 0.001 and 1000000".to_owned()),
     }
 }
 

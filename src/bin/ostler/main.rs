@@ -1,6 +1,7 @@
 //! The `ostler` command: supervises the pools of a config file, runs single commands in them, and shows on
 //! real files what that is good for.
 
+mod above;
 mod args;
 mod check;
 mod completions;
@@ -9,9 +10,11 @@ mod exec;
 mod exit;
 mod log;
 mod output;
+mod process;
 mod run;
 mod signals;
 mod sink;
+mod stress;
 
 use std::future::Future;
 use std::process::ExitCode;
@@ -28,6 +31,7 @@ fn main() -> ExitCode {
         Command::Run(args) => (block_on(run::run(&args, log)), exit::FAILED),
         Command::Check(args) => (check::check(&args), exit::FAILED),
         Command::Exec(args) => (block_on(exec::exec(&args, log)), exit::OWN_FAILURE),
+        Command::Stress(args) => (block_on(stress::stress(&args, log)), exit::FAILED),
         Command::Completions(args) => (completions::completions(&args), exit::FAILED),
     };
     outcome.unwrap_or_else(|error| exit::explain(&error, failure)).into()

@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use ostler::Pool;
 
-use super::process::Process;
+use crate::process::Process;
 
 /// How often it is looked whether anything is left.
 const LOOK_EVERY: Duration = Duration::from_millis(5);

@@ -10,7 +10,6 @@
 mod census;
 mod faults;
 mod files;
-mod process;
 mod report;
 mod settings;
 mod stage;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::above::Above;
 use crate::output;
 
 /// How often a terminal is redrawn while nothing else happens.
@@ -31,7 +32,7 @@ impl Stage {
 
     /// Where log records go so that progress and they don't run into each other.
     pub(super) fn log_writer(&self) -> impl Write + Send + use<> {
-        Above { bar: self.bar.clone(), line: Vec::new() }
+        Above::new(self.bar.clone())
     }
 
     /// A step of so many parts begins.
@@ -74,28 +75,5 @@ impl Stage {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
-    }
-}
-
-/// Writes whole lines to stderr, above the progress that is there.
-struct Above {
-    bar: Option<ProgressBar>,
-    /// Of the line that has not ended.
-    line: Vec<u8>,
-}
-
-impl Write for Above {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.line.extend_from_slice(bytes);
-        if bytes.contains(&b'\n') {
-            let lines = std::mem::take(&mut self.line);
-            let write = || io::stderr().write_all(&lines);
-            self.bar.as_ref().map_or_else(write, |bar| bar.suspend(write))?;
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }

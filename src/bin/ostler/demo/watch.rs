@@ -7,7 +7,7 @@ use ostler::{Snapshot, State};
 
 use super::PATIENCE;
 use super::census::Census;
-use super::process::Process;
+use crate::process::Process;
 
 /// More events than the demo causes at once.
 const BACKLOG: usize = 8192;

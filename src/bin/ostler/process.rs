@@ -8,50 +8,70 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 /// A process that was there when it was looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Process {
-    pub(super) pid: u32,
+pub(crate) struct Process {
+    pub(crate) pid: u32,
     /// Ticks from boot to its start.
-    started: u64,
+    pub(crate) started: u64,
 }
 
 /// What `/proc/PID/stat` says.
 struct Stat {
+    state: u8,
     parent: u32,
     started: u64,
 }
 
 impl Process {
+    /// This very process.
+    pub(crate) fn own() -> Option<Self> {
+        Self::find(std::process::id())
+    }
+
     /// The process a runtime's handle names: `pid 4711`. None when it is gone, or the handle names none.
-    pub(super) fn of(handle: &str) -> Option<Self> {
+    pub(crate) fn of(handle: &str) -> Option<Self> {
         Self::find(handle.strip_prefix("pid ")?.parse().ok()?)
     }
 
-    fn find(pid: u32) -> Option<Self> {
+    pub(crate) fn find(pid: u32) -> Option<Self> {
         stat(pid).map(|stat| Self { pid, started: stat.started })
     }
 
-    /// Those whose parent is this very process.
-    pub(super) fn children() -> io::Result<Vec<Self>> {
-        let own = std::process::id();
-        let mut children = Vec::new();
+    /// All there are, with their parents.
+    pub(crate) fn all() -> io::Result<Vec<(Self, u32)>> {
+        let mut all = Vec::new();
         for entry in fs::read_dir("/proc")? {
             let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-            if let Some(Stat { parent, started }) = stat(pid)
-                && parent == own
-            {
-                children.push(Self { pid, started });
+            if let Some(Stat { parent, started, .. }) = stat(pid) {
+                all.push((Self { pid, started }, parent));
             }
         }
-        Ok(children)
+        Ok(all)
+    }
+
+    /// Those whose parent is this very process.
+    pub(crate) fn children() -> io::Result<Vec<Self>> {
+        let own = std::process::id();
+        let all = Self::all()?.into_iter();
+        Ok(all.filter(|(_, parent)| *parent == own).map(|(process, _)| process).collect())
     }
 
     /// Whether it is still there, if only to be reaped.
-    pub(super) fn is_there(self) -> bool {
+    pub(crate) fn is_there(self) -> bool {
         stat(self.pid).is_some_and(|stat| stat.started == self.started)
     }
 
+    /// Whether it is still there and has not ended.
+    pub(crate) fn is_alive(self) -> bool {
+        stat(self.pid).is_some_and(|stat| stat.started == self.started && !matches!(stat.state, b'Z' | b'X'))
+    }
+
+    /// Its command line, or its environment; nothing when that can't be read.
+    pub(crate) fn text(self, file: &str) -> Vec<u8> {
+        fs::read(format!("/proc/{}/{file}", self.pid)).unwrap_or_default()
+    }
+
     /// Sends it a signal, if it descends from this process and has not ended meanwhile.
-    pub(super) fn signal(self, signal: Signal) -> anyhow::Result<()> {
+    pub(crate) fn signal(self, signal: Signal) -> anyhow::Result<()> {
         let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw).context("not a pid")?;
         // From here on the number can't come to mean another process.
         let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
@@ -80,5 +100,9 @@ fn stat(pid: u32) -> Option<Stat> {
     let after = stat.iter().rposition(|byte| *byte == b')')? + 1;
     let fields: Vec<_> = std::str::from_utf8(&stat[after..]).ok()?.split_ascii_whitespace().collect();
     // Fields 4 and 22 of proc(5), counted from the third.
-    Some(Stat { parent: fields.get(1)?.parse().ok()?, started: fields.get(19)?.parse().ok()? })
+    Some(Stat {
+        state: *fields.first()?.as_bytes().first()?,
+        parent: fields.get(1)?.parse().ok()?,
+        started: fields.get(19)?.parse().ok()?,
+    })
 }

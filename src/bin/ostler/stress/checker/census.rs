@@ -1,0 +1,107 @@
+use std::collections::BTreeMap;
+use std::io;
+use std::time::{Duration, Instant};
+
+use super::super::token::{PREFIX, Token};
+use super::breach::Breach;
+use crate::process::Process;
+
+/// How the program in a runtime, and the one that keeps it, call themselves.
+const PROGRAM: &[u8] = b"ostler-guest\0";
+const KEEPER: &[u8] = b"ostler-guest\0keeper\0";
+
+/// Looks at the processes of this host.
+#[derive(Debug)]
+pub(in super::super) struct Census {
+    /// Runtimes that may be there at once.
+    limit: usize,
+    /// Of the tokens that are ours.
+    run: u64,
+    /// How long a process may outlive its lease.
+    grace: Duration,
+    /// Processes of leases that are over, and when they were first seen without.
+    late: BTreeMap<Process, Instant>,
+}
+
+impl Census {
+    pub(in super::super) fn new(limit: usize, run: u64, grace: Duration) -> Self {
+        Self { limit, run, grace, late: BTreeMap::new() }
+    }
+
+    /// Keepers of ours: processes beside each of which one runtime lives.
+    pub(in super::super) fn keepers() -> io::Result<Vec<Process>> {
+        let children = Process::children()?.into_iter();
+        Ok(children.filter(|child| child.is_alive() && child.text("cmdline").starts_with(KEEPER)).collect())
+    }
+
+    /// The guest of each of these.
+    pub(in super::super) fn guests(keepers: &[Process]) -> io::Result<Vec<Process>> {
+        let all = Process::all()?.into_iter();
+        let kept = |parent: u32| keepers.iter().any(|keeper| keeper.pid == parent);
+        Ok(all
+            .filter(|(process, parent)| kept(*parent) && process.is_alive())
+            .map(|(process, _)| process)
+            .collect())
+    }
+
+    /// Whether there are more runtimes at this moment than there may be.
+    pub(in super::super) fn count(&self) -> io::Result<Option<(Breach, String)>> {
+        let seen = Self::keepers()?;
+        // All that were seen before this moment and are there after it were there at it.
+        let there = seen.iter().filter(|keeper| keeper.is_alive()).count();
+        let words = || format!("{there} runtimes at once, where {} may be", self.limit);
+        Ok((there > self.limit).then(|| (Breach::Exceeded, words())))
+    }
+
+    /// Processes that have outlived their lease for too long.
+    pub(in super::super) fn survivors(
+        &mut self,
+        is_live: impl Fn(&Token) -> bool,
+    ) -> io::Result<Vec<(Breach, String)>> {
+        let now = Instant::now();
+        let mut marked = self.marked()?;
+        marked.retain(|_, token| !is_live(token));
+        self.late.retain(|process, _| marked.contains_key(process));
+        let mut survivors = Vec::new();
+        for (process, token) in marked {
+            let since = *self.late.entry(process).or_insert(now);
+            if now.duration_since(since) > self.grace {
+                survivors.push((Breach::Survived, format!("pid {} of lease {token}", process.pid)));
+                // Told once.
+                self.late.insert(process, now + Duration::from_hours(1000));
+            }
+        }
+        Ok(survivors)
+    }
+
+    /// Processes that are ours though nothing of ours should be there.
+    pub(in super::super) fn left(&self) -> io::Result<Vec<String>> {
+        let children = Process::children()?.into_iter();
+        let ours = children.filter(|child| child.is_alive() && child.text("cmdline").starts_with(PROGRAM));
+        let mut left: Vec<_> = ours.map(|child| format!("process {}", child.pid)).collect();
+        left.extend(
+            self.marked()?.into_iter().map(|(process, token)| format!("process {} of {token}", process.pid)),
+        );
+        Ok(left)
+    }
+
+    /// All processes that bear a token of this run.
+    fn marked(&self) -> io::Result<BTreeMap<Process, Token>> {
+        let own = std::process::id();
+        let mut marked = BTreeMap::new();
+        for (process, _) in Process::all()? {
+            if process.pid == own {
+                continue;
+            }
+            let mut text = process.text("environ");
+            text.extend(process.text("cmdline"));
+            if !text.windows(PREFIX.len()).any(|window| window == PREFIX.as_bytes()) {
+                continue;
+            }
+            if let Some(token) = Token::find(&text).into_iter().find(|token| token.run == self.run) {
+                marked.insert(process, token);
+            }
+        }
+        Ok(marked)
+    }
+}

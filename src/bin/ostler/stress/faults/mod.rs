@@ -1,0 +1,105 @@
+//! Harm, and who can do it to what.
+//!
+//! Half of the faults are done by whoever holds a lease ([`Fault::is_holders`]): they are ordered, and the next
+//! client with a lease carries the order out. The others come from outside, which is a matter of the backend:
+//! its [`Faults`] do them, and say which they can't.
+
+mod fake;
+mod injector;
+mod kind;
+mod orders;
+mod process;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use fastrand::Rng;
+use ostler::Pool;
+use ostler::backend::Backend;
+use ostler::model::{BackendSpec, PoolSpec};
+
+use super::world::World;
+
+pub(super) use fake::JUMP;
+pub(super) use injector::inject;
+pub(crate) use kind::{Fault, Wanted};
+pub(super) use orders::Orders;
+
+/// Does harm to the runtimes of one pool from outside. What it touches, it has made sure is the pool's.
+pub(super) trait Faults: Send + Sync {
+    /// Why a fault can't be done here; nothing when it can.
+    fn refuses(&self, fault: Fault) -> Option<&'static str>;
+
+    /// Does it, having told the docket; answers whether there was anything to do it to.
+    fn inflict<'a>(&'a self, fault: Fault, scene: &'a Scene<'a>, rng: &'a mut Rng) -> Inflicted<'a>;
+
+    /// Ends what still goes on, so that the pool can get well.
+    fn relent(&self) {}
+
+    /// Runtimes that still are, as far as only the backend knows.
+    fn alive(&self) -> u64 {
+        0
+    }
+}
+
+/// Whether it was done.
+pub(super) type Inflicted<'a> = Pin<Box<dyn Future<Output = anyhow::Result<bool>> + 'a>>;
+
+/// Where harm is done.
+pub(super) struct Scene<'a> {
+    pub(super) pool: &'a Pool,
+    pub(super) world: &'a World,
+}
+
+impl Scene<'_> {
+    /// Harm is about to be done to a runtime: whoever has it may lose it.
+    fn hurt(&self, handle: &str) {
+        for target in &self.world.targets {
+            target.docket.hurt(handle.to_owned(), self.world.stamps.next());
+        }
+    }
+
+    /// Something is about to happen that may cost a waiter its place.
+    fn trouble(&self) {
+        for target in &self.world.targets {
+            target.docket.trouble(self.world.stamps.next());
+        }
+    }
+}
+
+/// Which clock a run goes by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Clock {
+    /// The world's.
+    Real,
+    /// One that jumps whenever everybody waits for it.
+    Virtual,
+}
+
+/// Who does harm to the runtimes of a pool, and the backend that makes them where that takes one of our own.
+pub(super) fn of(spec: &PoolSpec, seed: u64, clock: Clock) -> (Arc<dyn Faults>, Option<Arc<dyn Backend>>) {
+    match &spec.backend {
+        BackendSpec::Fake(faults) => {
+            let staged = Arc::new(fake::Staged::new(faults, seed, clock));
+            let backend = staged.backend();
+            (staged, Some(backend))
+        }
+        BackendSpec::Process(process) => (Arc::new(process::Outside::new(process, &spec.limits)), None),
+        _ => (Arc::new(Nothing), None),
+    }
+}
+
+/// For a backend that nothing is known of.
+struct Nothing;
+
+impl Faults for Nothing {
+    fn refuses(&self, fault: Fault) -> Option<&'static str> {
+        let harmless = matches!(fault, Fault::Panic | Fault::Cancel | Fault::OutputFlood);
+        (!harmless).then_some("nothing is known of its backend")
+    }
+
+    fn inflict<'a>(&'a self, _: Fault, _: &'a Scene<'a>, _: &'a mut Rng) -> Inflicted<'a> {
+        Box::pin(async { Ok(false) })
+    }
+}

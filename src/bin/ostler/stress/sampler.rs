@@ -1,0 +1,146 @@
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use slog::warn;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::board::Sample;
+use super::checker::{Breach, Census, Grown, Growth, Vitals};
+use super::faults::Clock;
+use super::world::{Target, World};
+use ostler::model::BackendSpec;
+
+/// How often a run is looked at.
+const REAL: Duration = Duration::from_millis(250);
+const VIRTUAL: Duration = Duration::from_millis(100);
+/// Looks at every process of the host are dear; one look in so many.
+const EACH: u64 = 8;
+
+/// Takes a sample now and again, and looks at the host.
+pub(super) struct Sampler {
+    world: Arc<World>,
+    census: Option<Census>,
+    growth: Growth,
+    ticks: u64,
+    /// Leases at the last look at which there was a new one, and when that was.
+    progress: (u64, Duration),
+    stall: Duration,
+}
+
+impl Sampler {
+    pub(super) fn new(world: &Arc<World>) -> Self {
+        let recovery = world.targets.iter().map(Target::recovery).max().unwrap_or_default();
+        // Some come seldom.
+        let arrivals =
+            world.settings.arrivals.map_or(Duration::ZERO, |rate| Duration::from_secs_f64(10.0 / rate));
+        Self {
+            world: Arc::clone(world),
+            census: census(world),
+            growth: Growth::default(),
+            ticks: 0,
+            progress: (0, world.now()),
+            stall: recovery * 2 + world.slack + arrivals,
+        }
+    }
+
+    /// A load that gets no lease any more would never come to its end.
+    fn watch_progress(&mut self) {
+        let (leases, now) = (self.world.board.tally.leases.get(), self.world.now());
+        if leases > self.progress.0 {
+            self.progress = (leases, now);
+        } else if now.saturating_sub(self.progress.1) > self.stall && !self.world.board.is_stopped() {
+            let words = format!("nobody was given a lease for {:?}; the load ends here", self.stall);
+            self.world.breach(Breach::Lost, words);
+            self.world.board.stop();
+        }
+    }
+
+    /// What has become of this process so far; nothing when it is too early to tell.
+    pub(super) fn grown(&self) -> Option<Grown> {
+        self.growth.result()
+    }
+
+    /// One look.
+    fn look(&mut self) {
+        self.world.judge(false);
+        self.watch_progress();
+        let vitals = match self.world.clock {
+            Clock::Real => Vitals::read().unwrap_or_default(),
+            Clock::Virtual => Vitals::default(),
+        };
+        self.growth.add(self.world.now(), vitals);
+        self.world.board.sample(figures(&self.world, vitals));
+        if let Err(error) = self.count() {
+            warn!(self.world.log, "the processes of this host can't be looked at"; "cause" => %error);
+        }
+        self.ticks += 1;
+    }
+
+    fn count(&mut self) -> std::io::Result<()> {
+        let Some(census) = &mut self.census else { return Ok(()) };
+        let world = Arc::clone(&self.world);
+        if let Some((breach, what)) = census.count()? {
+            world.breach(breach, what);
+        }
+        if self.ticks.is_multiple_of(EACH) {
+            for (breach, what) in census.survivors(|token| world.is_live(token))? {
+                world.breach(breach, what);
+            }
+            world.board.tally.scans.one();
+        }
+        Ok(())
+    }
+}
+
+/// For as long as it is let.
+pub(super) async fn sample(sampler: Rc<RefCell<Sampler>>) {
+    let pause = match sampler.borrow().world.clock {
+        Clock::Real => REAL,
+        Clock::Virtual => VIRTUAL,
+    };
+    let mut ticks = interval(pause);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        sampler.borrow_mut().look();
+    }
+}
+
+/// What there is to count: processes of ours, if any pool makes such.
+pub(super) fn census(world: &World) -> Option<Census> {
+    let process =
+        world.targets.iter().filter(|target| matches!(target.spec.backend, BackendSpec::Process(_)));
+    let (mut limit, mut grace) = (0, Duration::ZERO);
+    for target in process {
+        limit += target.limit();
+        grace = grace.max(target.spec.reset_timeout + target.spec.retire_timeout + Duration::from_secs(10));
+    }
+    (limit > 0).then(|| Census::new(limit, world.run, grace))
+}
+
+fn figures(world: &World, vitals: Vitals) -> Sample {
+    let [acquire_p50_ms, acquire_p99_ms] = world.board.latencies.take_recent();
+    let mut sample = Sample {
+        at_s: world.now().as_secs_f64(),
+        states: BTreeMap::new(),
+        leases: world.board.tally.leases.get(),
+        acquire_p50_ms,
+        acquire_p99_ms,
+        vitals,
+        ..Sample::default()
+    };
+    for target in &world.targets {
+        let status = target.pool.status();
+        for (state, count) in &status.states {
+            *sample.states.entry(state.name()).or_default() += count;
+        }
+        sample.ready += status.ready;
+        sample.leased += status.leased;
+        sample.waiters += status.waiters;
+        sample.degraded |= status.degraded;
+    }
+    sample
+}

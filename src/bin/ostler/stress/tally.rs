@@ -1,0 +1,107 @@
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::Serialize;
+
+use super::faults::Fault;
+
+/// What happened, counted by those who did it and not by the pool.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub(super) leases: Count,
+    pub(super) operations: Count,
+    /// Acquires and operations dropped in the middle.
+    pub(super) cancels: Count,
+    /// Leases whose holder panicked.
+    pub(super) panics: Count,
+    /// Acquires that ran out of time.
+    pub(super) timeouts: Count,
+    /// Acquires refused because too many waited, or nothing was ready.
+    pub(super) refused: Count,
+    /// Operations that did not come to their end because the runtime was lost.
+    pub(super) lost: Count,
+    /// Leases that waited and could be judged for their order.
+    pub(super) waits: Count,
+    /// Times a lease looked for what others left.
+    pub(super) looks: Count,
+    /// Times all processes of this host were looked at.
+    pub(super) scans: Count,
+    pub(super) faults: [Count; Fault::ALL.len()],
+}
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub(super) struct Count(AtomicU64);
+
+impl Count {
+    /// Adds one; answers what it was.
+    pub(super) fn one(&self) -> u64 {
+        self.0.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(super) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A tally at one moment.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(super) struct Counts {
+    pub(super) leases: u64,
+    pub(super) operations: u64,
+    pub(super) cancels: u64,
+    pub(super) panics: u64,
+    pub(super) timeouts: u64,
+    pub(super) refused: u64,
+    pub(super) lost_operations: u64,
+    pub(super) waits_judged: u64,
+    pub(super) looks: u64,
+    pub(super) scans: u64,
+    /// By kind; those that never came are left out.
+    pub(super) faults: BTreeMap<&'static str, u64>,
+}
+
+impl Tally {
+    pub(super) fn fault(&self, fault: Fault) {
+        self.faults[fault as usize].one();
+    }
+
+    pub(super) fn read(&self) -> Counts {
+        let faults = Fault::ALL.into_iter().map(|fault| (fault.name(), self.faults[fault as usize].get()));
+        Counts {
+            leases: self.leases.get(),
+            operations: self.operations.get(),
+            cancels: self.cancels.get(),
+            panics: self.panics.get(),
+            timeouts: self.timeouts.get(),
+            refused: self.refused.get(),
+            lost_operations: self.lost.get(),
+            waits_judged: self.waits.get(),
+            looks: self.looks.get(),
+            scans: self.scans.get(),
+            faults: faults.filter(|(_, count)| *count > 0).collect(),
+        }
+    }
+}
+
+impl Counts {
+    pub(super) fn add(&mut self, other: &Self) {
+        self.leases += other.leases;
+        self.operations += other.operations;
+        self.cancels += other.cancels;
+        self.panics += other.panics;
+        self.timeouts += other.timeouts;
+        self.refused += other.refused;
+        self.lost_operations += other.lost_operations;
+        self.waits_judged += other.waits_judged;
+        self.looks += other.looks;
+        self.scans += other.scans;
+        for (name, count) in &other.faults {
+            *self.faults.entry(name).or_default() += count;
+        }
+    }
+
+    pub(super) fn all_faults(&self) -> u64 {
+        self.faults.values().sum()
+    }
+}

@@ -1,0 +1,209 @@
+//! The harness itself: it finds what is wrong with backends that are, and nothing where nothing is.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use clap::Parser as _;
+use fastrand::Rng;
+use ostler::backend::fake::{Act, Fake, Point};
+use ostler::backend::{Backend, BackendError, BoxFuture, Instance, Launch, Launched, Residue};
+use ostler::config::{Config, Format};
+use slog::{Discard, Logger, o};
+
+use super::board::Board;
+use super::checker::Breach;
+use super::faults::{self, Fault, Faults, Inflicted, Scene};
+use super::run::{Outcome, play_with};
+use super::scenario::Scenario;
+use super::settings::Settings;
+use crate::args::{Args, Command};
+
+const POOL: &str = "\
+[pools.p]\nbackend = \"fake\"\nmin = 2\nmax = 4\nlaunch_timeout = \"1s\"\n\
+[pools.p.restart]\nwindow = \"1s\"\nintensity = 100\nbackoff = \"10ms\"\nbackoff_cap = \"100ms\"\n\
+[pools.p.health]\ninterval = \"200ms\"\ntimeout = \"100ms\"\n";
+
+/// A backend with something wrong, upon a fake one.
+#[derive(Clone, Debug)]
+struct Flawed {
+    fake: Fake,
+    flaw: Flaw,
+    launches: Arc<AtomicU64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flaw {
+    None,
+    /// Says it has reset, and that it has looked.
+    Careless,
+    /// Says it has destroyed.
+    Leaky,
+    /// Makes three runtimes in all.
+    Barren,
+}
+
+#[derive(Debug)]
+struct FlawedInstance {
+    instance: Option<Box<dyn Instance>>,
+    flaw: Flaw,
+}
+
+impl Flawed {
+    fn new(flaw: Flaw) -> Self {
+        let lies = flaw == Flaw::Careless;
+        let script = move |point| if lies && point == Point::Reset { Act::Lie } else { Act::Work };
+        Self { fake: Fake::scripted(Named(script)), flaw, launches: Arc::default() }
+    }
+}
+
+struct Named<F>(F);
+
+impl<F> std::fmt::Debug for Named<F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a script")
+    }
+}
+
+impl<F: Fn(Point) -> Act + Send + Sync> ostler::backend::fake::Script for Named<F> {
+    fn next(&self, point: Point) -> Act {
+        self.0(point)
+    }
+}
+
+impl Backend for Flawed {
+    fn name(&self) -> &'static str {
+        "flawed"
+    }
+
+    fn launch(&self, launch: Launch) -> BoxFuture<Result<Launched, BackendError>> {
+        let flaw = self.flaw;
+        if flaw == Flaw::Barren && self.launches.fetch_add(1, Ordering::Relaxed) >= 3 {
+            return Box::pin(async { Err(BackendError::passing("launch", "barren")) });
+        }
+        let launched = self.fake.launch(launch);
+        Box::pin(async move {
+            let Launched { control, data, exit, instance } = launched.await?;
+            let instance = Box::new(FlawedInstance { instance: Some(instance), flaw });
+            Ok(Launched { control, data, exit, instance })
+        })
+    }
+}
+
+impl Instance for FlawedInstance {
+    fn handle(&self) -> String {
+        self.instance.as_ref().map_or_else(String::new, |instance| instance.handle())
+    }
+
+    fn verify(&self) -> BoxFuture<Result<(), Residue>> {
+        match &self.instance {
+            Some(instance) if self.flaw != Flaw::Careless => instance.verify(),
+            _ => Box::pin(async { Ok(()) }),
+        }
+    }
+
+    fn destroy(&mut self) -> BoxFuture<Result<(), BackendError>> {
+        match &mut self.instance {
+            Some(instance) if self.flaw != Flaw::Leaky => instance.destroy(),
+            _ => Box::pin(async { Ok(()) }),
+        }
+    }
+}
+
+impl Drop for FlawedInstance {
+    fn drop(&mut self) {
+        if self.flaw == Flaw::Leaky {
+            std::mem::forget(self.instance.take());
+        }
+    }
+}
+
+/// Does nothing, and counts what is left.
+struct Harmless(Flawed);
+
+impl Faults for Harmless {
+    fn refuses(&self, fault: Fault) -> Option<&'static str> {
+        (!matches!(fault, Fault::Cancel | Fault::Panic)).then_some("harmless")
+    }
+
+    fn inflict<'a>(&'a self, _: Fault, _: &'a Scene<'a>, _: &'a mut Rng) -> Inflicted<'a> {
+        Box::pin(async { Ok(false) })
+    }
+
+    fn alive(&self) -> u64 {
+        self.0.fake.census().alive
+    }
+}
+
+fn settings(words: &[&str]) -> Arc<Settings> {
+    let words = ["ostler", "stress", "pools.toml"].iter().chain(words);
+    let Command::Stress(args) = Args::try_parse_from(words).unwrap().command else { panic!("not stress") };
+    assert_eq!(args.config, PathBuf::from("pools.toml"));
+    let config = Config::parse(POOL, Format::Toml).unwrap();
+    Arc::new(Settings::new(&args, Scenario::default(), config).unwrap())
+}
+
+fn play(flaw: Flaw, seed: u64, words: &[&str]) -> Outcome {
+    let log = Logger::root(Discard, o!());
+    play_with(&settings(words), seed, &Arc::new(Board::new()), &log, |_, _| {
+        let flawed = Flawed::new(flaw);
+        let backend: Arc<dyn Backend> = Arc::new(flawed.clone());
+        (Arc::new(Harmless(flawed)) as Arc<dyn Faults>, Some(backend))
+    })
+    .unwrap()
+}
+
+fn breaches(outcome: &Outcome) -> Vec<Breach> {
+    outcome.breaches.iter().filter(|(_, count)| *count > 0).map(|(breach, _)| *breach).collect()
+}
+
+const SHORT: [&str; 4] = ["--ops", "4000", "--faults", "cancel,panic"];
+
+#[test]
+fn a_sound_backend_breaks_nothing() {
+    let outcome = play(Flaw::None, 1, &SHORT);
+    assert_eq!(breaches(&outcome), [], "{:?}", outcome.violations);
+    let counts = &outcome.counts;
+    assert!(counts.leases > 400 && counts.operations >= 4000 && counts.cancels > 5, "{counts:?}");
+    assert!(counts.panics > 20 && counts.waits_judged > 100 && counts.looks > 400, "{counts:?}");
+}
+
+#[test]
+fn a_backend_that_does_not_clean_is_found_out() {
+    let outcome = play(Flaw::Careless, 2, &SHORT);
+    assert_eq!(breaches(&outcome), [Breach::Residue]);
+    assert!(outcome.violations[0].what.contains("seen by"), "{:?}", outcome.violations[0]);
+}
+
+#[test]
+fn a_backend_that_does_not_destroy_is_found_out() {
+    assert_eq!(breaches(&play(Flaw::Leaky, 3, &SHORT)), [Breach::Leaked]);
+}
+
+#[test]
+fn a_slot_that_never_comes_back_is_found_out() {
+    let outcome = play(Flaw::Barren, 4, &SHORT);
+    assert!(breaches(&outcome).contains(&Breach::Lost), "{:?}", outcome.violations);
+}
+
+#[test]
+fn all_faults_together_break_nothing_and_one_seed_is_one_trace() {
+    let settings = settings(&["--ops", "6000", "--faults", "all", "--rate", "20/1000"]);
+    let log = Logger::root(Discard, o!());
+    super::caught::hush();
+    let play = |seed| {
+        let cast = move |_: &_, spec: &_| faults::of(spec, seed, super::faults::Clock::Virtual);
+        play_with(&settings, seed, &Arc::new(Board::new()), &log, cast).unwrap()
+    };
+    let mut traces = Vec::new();
+    for seed in 1..=3 {
+        let (first, again) = (play(seed), play(seed));
+        assert_eq!(breaches(&first), [], "seed {seed}: {:?}", first.violations);
+        assert_eq!(first.trace, again.trace, "seed {seed}");
+        assert_eq!(first.counts.leases, again.counts.leases, "seed {seed}");
+        assert!(first.counts.faults.len() > 5, "{:?}", first.counts.faults);
+        traces.push(first.trace);
+    }
+    traces.dedup();
+    assert_eq!(traces.len(), 3, "the trace tells runs apart");
+}

@@ -1,0 +1,108 @@
+use serde::Serialize;
+
+use super::checker::Breach;
+use super::run::Outcome;
+use super::settings::Settings;
+use super::tally::Counts;
+
+/// How one promise was kept.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Kept {
+    pub(super) promise: &'static str,
+    pub(super) breach: Breach,
+    pub(super) what: &'static str,
+    /// How often it was looked at, and how.
+    pub(super) evidence: String,
+    pub(super) violations: u64,
+}
+
+/// One line a promise, over all runs.
+pub(super) fn judge(settings: &Settings, outcomes: &[Outcome], counts: &Counts) -> Vec<Kept> {
+    let sum = |breach: Breach| -> u64 {
+        let each = outcomes.iter().flat_map(|outcome| &outcome.breaches);
+        each.filter(|(other, _)| *other == breach).map(|(_, count)| count).sum()
+    };
+    Breach::ALL
+        .into_iter()
+        .map(|breach| {
+            let (promise, what) = promise(breach);
+            Kept {
+                promise,
+                breach,
+                what,
+                evidence: evidence(breach, settings, outcomes, counts),
+                violations: sum(breach),
+            }
+        })
+        .collect()
+}
+
+/// Whose promise it is, by the design's number.
+const fn promise(breach: Breach) -> (&'static str, &'static str) {
+    match breach {
+        Breach::Exceeded => ("P1", "never more runtimes than there may be"),
+        Breach::Lost => ("P2", "no runtime is lost: every slot is leasable in the end"),
+        Breach::Doubled => ("P3", "no runtime is leased twice"),
+        Breach::Overtaken => ("P4", "nobody is served before one who came earlier"),
+        Breach::Late => ("P5, P12, P13", "acquires, operations and the shutdown keep their deadlines"),
+        Breach::Wrong => ("P6", "every answer is the operation's own, whatever was dropped before"),
+        Breach::Disturbed => ("P8", "no lease notices what is done to another"),
+        Breach::Residue => ("P11", "nothing of a lease is there for the next"),
+        Breach::Survived => ("P12, P13", "what is ended ends"),
+        Breach::Leaked => ("P14", "nothing is left behind"),
+        Breach::Grown => ("P15", "memory, descriptors and threads stay flat"),
+    }
+}
+
+fn evidence(breach: Breach, settings: &Settings, outcomes: &[Outcome], counts: &Counts) -> String {
+    let runs = outcomes.len();
+    match breach {
+        Breach::Exceeded if counts.scans > 0 => {
+            format!("{} looks at /proc, and {runs} final counts", counts.scans * 8)
+        }
+        Breach::Exceeded => format!("{runs} final counts"),
+        Breach::Lost => {
+            let slots: usize = settings.config.pools.values().map(|spec| spec.max).sum();
+            format!("{slots} slots leased at once, {runs} times")
+        }
+        Breach::Doubled => format!("{} leases", counts.leases),
+        Breach::Overtaken => format!("{} leases that waited", counts.waits_judged),
+        Breach::Late => {
+            format!("{} operations, {} timeouts, {runs} shutdowns", counts.operations, counts.timeouts)
+        }
+        Breach::Wrong => {
+            format!("{} operations, {} dropped in the middle", counts.operations, counts.cancels)
+        }
+        Breach::Disturbed => {
+            format!("{} faults, {} operations lost to them", counts.all_faults(), counts.lost_operations)
+        }
+        Breach::Residue => {
+            let unwiped =
+                settings.config.pools.values().filter(|spec| spec.reset == ostler::model::ResetPolicy::None);
+            match unwiped.count() {
+                0 => format!("{} looks for marks", counts.looks),
+                none => {
+                    format!("{} looks for marks; not in {none} pools with reset = \"none\"", counts.looks)
+                }
+            }
+        }
+        Breach::Survived if counts.scans > 0 => {
+            format!("{} looks at all processes, {runs} shutdowns", counts.scans)
+        }
+        Breach::Survived => format!("{runs} shutdowns"),
+        Breach::Leaked => format!("processes, cgroups and files after {runs} shutdowns"),
+        Breach::Grown => match outcomes.iter().find_map(|outcome| outcome.grown) {
+            Some(grown) => format!(
+                "memory {} KiB after a minute, {} KiB in the end: {:.2} times; descriptors {} and {}, threads {} and {}",
+                grown.early.rss_kib,
+                grown.late.rss_kib,
+                grown.ratio,
+                grown.early.descriptors,
+                grown.late.descriptors,
+                grown.early.threads,
+                grown.late.threads
+            ),
+            None => "not judged: the load lasted less than two minutes of the world's clock".to_owned(),
+        },
+    }
+}

@@ -58,7 +58,9 @@ mod tests {
     /// Grants as (began, granted), a waiter as (queued, busy).
     fn judge(grants: &[(u64, u64)], (queued, busy): (u64, u64)) -> bool {
         let mut order = Order::default();
-        grants.iter().for_each(|(began, granted)| order.note(*began, *granted));
+        for (began, granted) in grants {
+            order.note(*began, *granted);
+        }
         order.judge(queued, busy).is_some()
     }
 

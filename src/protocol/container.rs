@@ -5,7 +5,8 @@ use std::fmt;
 use super::codec::{Decoder, Encoder, Malformed};
 use super::frame::{Frame, Kind, encode_frame};
 use super::request::Path;
-use super::setup::Missing;
+use super::service::Service;
+use super::variable::{Variable, names, read_variables, text, variables};
 
 /// The byte a guest sends first, and only once, on the connection that is to be the control stream.
 pub const LINK_CONTROL: u8 = b'c';
@@ -18,9 +19,6 @@ pub const SECRETS: &str = "/run/secrets";
 
 /// The most secrets one runtime can have.
 pub const SECRETS_MAX: usize = 256;
-
-/// An environment variable's name and value.
-pub type Variable = (Vec<u8>, Vec<u8>);
 
 /// The whole plan for the inside of one container. What is outside of it, the engine was told.
 #[derive(Clone, PartialEq, Eq)]
@@ -70,38 +68,6 @@ pub struct Secret {
     pub value: Vec<u8>,
 }
 
-/// A program that the guest starts, stops and watches. Its end is the guest's.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Service {
-    /// Program and arguments; at least one.
-    pub argv: Vec<Vec<u8>>,
-    /// Environment, over that of all programs.
-    pub env: Vec<Variable>,
-    /// Working directory; empty is the workspace.
-    pub cwd: Path,
-    /// The signal that asks it to end, as a number: the image's `STOPSIGNAL`, or 15.
-    pub stop_signal: u32,
-    /// Milliseconds from there until it is killed.
-    pub grace_ms: u64,
-}
-
-/// The guest's answer, as the first frame on the control stream.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ContainerReport {
-    /// The guest's pid as it sees it.
-    pub pid: u32,
-    /// Whether it is PID 1; if not, something like docker-init is.
-    pub first: bool,
-    /// User all programs run as.
-    pub uid: u32,
-    /// Group all programs run as.
-    pub gid: u32,
-    /// What it does without.
-    pub missing: Vec<Missing>,
-    /// Why it does not serve, when it does not.
-    pub failure: Option<String>,
-}
-
 impl fmt::Debug for ContainerSetup {
     /// Without the values of the environment, which may be secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -120,55 +86,6 @@ impl fmt::Debug for Secret {
     /// Without what it is there to hide.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Secret({}, {} bytes)", text(&self.name), self.value.len())
-    }
-}
-
-impl fmt::Debug for Service {
-    /// Without the values of the environment, which may be secrets.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Service")
-            .field("argv", &self.argv.iter().map(|arg| text(arg)).collect::<Vec<_>>())
-            .field("env", &names(&self.env))
-            .field("cwd", &text(&self.cwd))
-            .finish_non_exhaustive()
-    }
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-fn names(env: &[Variable]) -> Vec<String> {
-    env.iter().map(|(name, _)| text(name)).collect()
-}
-
-fn variables(e: &mut Encoder<'_>, env: &[Variable]) {
-    e.list(env, |e, (name, value)| {
-        e.bytes(name).bytes(value);
-    });
-}
-
-fn read_variables(d: &mut Decoder<'_>) -> Result<Vec<Variable>, Malformed> {
-    d.list(|d| Ok((d.owned()?, d.owned()?)))
-}
-
-impl Service {
-    fn encode(&self, e: &mut Encoder<'_>) {
-        e.list(&self.argv, |e, arg| {
-            e.bytes(arg);
-        });
-        variables(e, &self.env);
-        e.bytes(&self.cwd).u32(self.stop_signal).u64(self.grace_ms);
-    }
-
-    fn decode(d: &mut Decoder<'_>) -> Result<Self, Malformed> {
-        Ok(Self {
-            argv: d.list(Decoder::owned)?,
-            env: read_variables(d)?,
-            cwd: d.owned()?,
-            stop_signal: d.u32()?,
-            grace_ms: d.u64()?,
-        })
     }
 }
 
@@ -278,44 +195,73 @@ impl SetupFrames {
     }
 }
 
-impl ContainerReport {
-    /// Appends it as a frame.
-    ///
-    /// # Errors
-    /// When it is too long for one.
-    pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), Malformed> {
-        encode_frame(out, Kind::ContainerReport, 0, |out| {
-            let mut e = Encoder::new(out);
-            e.u32(self.pid)
-                .flag(self.first)
-                .u32(self.uid)
-                .u32(self.gid)
-                .list(&self.missing, Missing::encode)
-                .flag(self.failure.is_some());
-            if let Some(failure) = &self.failure {
-                e.bytes(failure.as_bytes());
-            }
-        })
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{FrameBuffer, HEADER, MAX_PAYLOAD};
+
+    fn setup() -> ContainerSetup {
+        let pair = |name: &str, value: &str| (name.as_bytes().to_vec(), value.as_bytes().to_vec());
+        ContainerSetup {
+            places: vec![b"/work".to_vec(), b"/tmp".to_vec()],
+            guarded: vec![b"/dev".to_vec()],
+            own_ipc: true,
+            env: vec![pair("A", "hidden"), pair("B", "")],
+            limits: ContainerLimits { open_files: Some(1), file_size: Some(u64::MAX), ..Default::default() },
+            secrets: vec![
+                Secret { name: b"s".to_vec(), value: b"hidden".to_vec() },
+                Secret { name: b"t".to_vec(), value: vec![1; 200_000] },
+            ],
+            service: Some(Service {
+                argv: vec![b"server".to_vec(), b"-x".to_vec()],
+                env: vec![pair("C", "hidden")],
+                cwd: b"/srv".to_vec(),
+                stop_signal: 3,
+                grace_ms: 1,
+            }),
+            ..ContainerSetup::new("/work")
+        }
     }
 
-    /// The report a frame holds.
-    ///
-    /// # Errors
-    /// When it holds none, or does not parse.
-    pub fn decode(frame: &Frame<'_>) -> Result<Self, Malformed> {
-        if frame.kind != Kind::ContainerReport {
-            return Err(Malformed("not a container's report"));
+    fn take(bytes: &[u8]) -> Result<Option<ContainerSetup>, Malformed> {
+        let (mut buffer, mut frames) = (FrameBuffer::new(), SetupFrames::default());
+        buffer.extend(bytes);
+        let mut taken = None;
+        while let Some(frame) = buffer.cut()? {
+            taken = frames.take(&frame)?;
         }
-        let mut d = Decoder::new(frame.payload);
-        let report = Self {
-            pid: d.u32()?,
-            first: d.flag()?,
-            uid: d.u32()?,
-            gid: d.u32()?,
-            missing: d.list(Missing::decode)?,
-            failure: if d.flag()? { Some(d.text()?) } else { None },
-        };
-        d.end()?;
-        Ok(report)
+        Ok(taken)
+    }
+
+    #[test]
+    fn a_setup_is_read_back_and_never_half() {
+        let mut bytes = Vec::new();
+        setup().encode(&mut bytes).unwrap();
+        assert_eq!(take(&bytes), Ok(Some(setup())));
+        // The last frame cut off anywhere, with a header that knows.
+        let secrets: usize = setup().secrets.iter().map(|s| HEADER + 8 + s.name.len() + s.value.len()).sum();
+        for end in secrets + HEADER..bytes.len() {
+            let mut part = bytes[secrets..end].to_vec();
+            let length = u32::try_from(part.len() - HEADER).unwrap();
+            part[..4].copy_from_slice(&length.to_le_bytes());
+            assert!(take(&part).is_err());
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_not_half_sent() {
+        let mut out = b"before".to_vec();
+        let secret = |size| Secret { name: b"s".to_vec(), value: vec![0; size] };
+        let with = |secrets| ContainerSetup { secrets, ..ContainerSetup::new("/work") };
+        assert!(with(vec![secret(1), secret(MAX_PAYLOAD)]).encode(&mut out).is_err());
+        assert!(with(vec![secret(0); SECRETS_MAX + 1]).encode(&mut out).is_err());
+        assert_eq!(out, b"before");
+        assert!(with(vec![secret(0); SECRETS_MAX]).encode(&mut out).is_ok());
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let shown = format!("{:?}", setup());
+        assert!(!shown.contains("hidden") && shown.contains("server"), "{shown}");
     }
 }

@@ -19,6 +19,7 @@
 mod byte_enum;
 mod codec;
 mod container;
+mod container_report;
 mod done;
 mod file;
 mod frame;
@@ -27,13 +28,15 @@ mod mux;
 mod refusal;
 mod reply;
 mod request;
+mod service;
 mod setup;
+mod variable;
 
 pub use codec::{Decoder, Encoder, Malformed};
 pub use container::{
-    ContainerLimits, ContainerReport, ContainerSetup, LINK_CONTROL, LINK_DATA, SECRETS, SECRETS_MAX, Secret,
-    Service, SetupFrames, Variable,
+    ContainerLimits, ContainerSetup, LINK_CONTROL, LINK_DATA, SECRETS, SECRETS_MAX, Secret, SetupFrames,
 };
+pub use container_report::ContainerReport;
 pub use done::{Done, Exited, Vitals, Welcome};
 pub use file::{Entry, FileKind, Stat};
 pub use frame::{Frame, FrameBuffer, HEADER, Kind, MAX_PAYLOAD, encode_frame};
@@ -42,10 +45,12 @@ pub use mux::{Lane, MUX_RECORD, MUX_WINDOW, Mux};
 pub use refusal::{Refusal, RefusalKind};
 pub use reply::{Reply, Stream};
 pub use request::{ExecRequest, Hello, List, Path, Read, Remove, Request, Reset, Write};
+pub use service::Service;
 pub use setup::{
     CgroupPlan, EXIT_NO_GUEST, EXIT_OUT_OF_MEMORY, EXIT_SIGNAL, Isolation, Missing, Mount, Network, Setup,
     SetupReport, WORKSPACE, WRITABLE,
 };
+pub use variable::Variable;
 
 /// The version both ends must share. Raised by any change to the frames or messages.
 pub const VERSION: u32 = 2;

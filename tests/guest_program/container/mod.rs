@@ -3,6 +3,7 @@
 mod link;
 mod place;
 mod service;
+mod walls;
 
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -26,13 +27,30 @@ pub(crate) struct Newcomer {
 impl Newcomer {
     /// Starts one; `prepare` adds to its command.
     pub(crate) fn start(prepare: impl FnOnce(&mut Command)) -> Self {
+        Self::start_as(|door| {
+            let mut command = Command::new(program());
+            command.arg("container").arg("--link").arg(door);
+            prepare(&mut command);
+            command
+        })
+    }
+
+    /// Starts one by another command, which is told where the door is.
+    pub(crate) fn start_as(command: impl FnOnce(&Path) -> Command) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
-        let door = directory.path().join("link");
+        let place = directory.path().to_owned();
+        Self::start_in(directory, &place, command)
+    }
+
+    /// As [`start_as`](Self::start_as), with the door in a directory of the caller's.
+    pub(crate) fn start_at(place: &Path, command: impl FnOnce(&Path) -> Command) -> Self {
+        Self::start_in(tempfile::tempdir().expect("a directory"), place, command)
+    }
+
+    fn start_in(directory: tempfile::TempDir, place: &Path, command: impl FnOnce(&Path) -> Command) -> Self {
+        let door = place.join("link");
         let listener = UnixListener::bind(&door).expect("a door");
-        let mut command = Command::new(program());
-        command.arg("container").arg("--link").arg(&door).stdin(Stdio::null());
-        prepare(&mut command);
-        let child = command.spawn().expect("start the guest");
+        let child = command(&door).stdin(Stdio::null()).spawn().expect("start the guest");
         let control = come_in(&listener, LINK_CONTROL);
         let data = come_in(&listener, LINK_DATA);
         Self { control, data, child, directory }

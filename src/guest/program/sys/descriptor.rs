@@ -3,10 +3,12 @@
 use std::ffi::{c_int, c_uint, c_ulong, c_void};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
-use super::errno::{Result, check, check_size};
+use super::errno::{Errno, Result, check, check_size};
 
 const O_CLOEXEC: c_int = 0o2_000_000;
 const O_NONBLOCK: c_int = 0o4000;
+const F_SETFD: c_int = 2;
+const FD_CLOEXEC: c_int = 1;
 const F_GETFL: c_int = 3;
 const F_SETFL: c_int = 4;
 const FIONREAD: c_ulong = 0x541b;
@@ -51,7 +53,23 @@ pub(crate) fn set_nonblocking(fd: BorrowedFd<'_>) -> Result<()> {
 /// Marks every descriptor from `first` on as closed on exec.
 pub(crate) fn close_on_exec_from(first: u32) -> Result<()> {
     // SAFETY: changes flags only.
-    check(unsafe { close_range(first, c_uint::MAX, CLOSE_RANGE_CLOEXEC) }).map(drop)
+    match check(unsafe { close_range(first, c_uint::MAX, CLOSE_RANGE_CLOEXEC) }) {
+        Err(Errno::NOSYS | Errno::PERM | Errno::INVAL) => close_each_on_exec(first),
+        done => done.map(drop),
+    }
+}
+
+/// The same for kernels and filters without that call: one by one.
+fn close_each_on_exec(first: u32) -> Result<()> {
+    let failed = |error: std::io::Error| Errno(error.raw_os_error().unwrap_or(0));
+    for entry in std::fs::read_dir("/proc/self/fd").map_err(failed)? {
+        let number = entry.map_err(failed)?.file_name().to_str().and_then(|name| name.parse().ok());
+        if let Some(number) = number.filter(|number: &c_int| number.cast_unsigned() >= first) {
+            // SAFETY: changes a flag only. One that is closed by now, as that of the list, needs none.
+            let _closed = unsafe { fcntl(number, F_SETFD, FD_CLOEXEC) };
+        }
+    }
+    Ok(())
 }
 
 /// Closes every descriptor from `first` on. None of them may be owned by anything in this program.

@@ -30,6 +30,7 @@ impl Errno {
     pub(crate) const FBIG: Self = Self(27);
     pub(crate) const NOSPC: Self = Self(28);
     pub(crate) const ROFS: Self = Self(30);
+    pub(crate) const NOSYS: Self = Self(38);
     pub(crate) const NAMETOOLONG: Self = Self(36);
     pub(crate) const NOTEMPTY: Self = Self(39);
     pub(crate) const LOOP: Self = Self(40);

@@ -1,11 +1,13 @@
 //! Paths and what they name.
 
+use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_int, c_long, c_uint};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use super::errno::{Errno, Result, check, check_size};
-use super::number::OPENAT2;
+use super::number::OPENAT2 as OPENAT2_CALL;
 use super::raw::{self, int};
+use super::walk;
 
 /// How a path is opened.
 pub(crate) mod open {
@@ -29,7 +31,7 @@ pub(crate) mod open {
     pub(crate) const NO_TERMINAL: u64 = 0o400;
     pub(crate) const NON_BLOCKING: u64 = 0o4000;
     pub(crate) const PATH_ONLY: u64 = 0o10_000_000;
-    pub(super) const CLOSE_ON_EXEC: u64 = 0o2_000_000;
+    pub(in super::super) const CLOSE_ON_EXEC: u64 = 0o2_000_000;
 }
 
 /// How far a path may lead.
@@ -45,7 +47,8 @@ const AT_FDCWD: RawFd = -100;
 const AT_SYMLINK_NOFOLLOW: c_int = 0x100;
 const AT_REMOVEDIR: c_int = 0x200;
 const AT_EMPTY_PATH: c_int = 0x1000;
-const STATX_BASIC: c_uint = 0x7ff;
+/// The basic facts, and which mount it is on.
+const STATX_WANTED: c_uint = 0x17ff;
 
 #[repr(C)]
 struct How {
@@ -113,19 +116,42 @@ pub(crate) fn open_at(
     mode: u32,
     resolve: u64,
 ) -> Result<OwnedFd> {
+    if !has_openat2() {
+        return walk::open(base, path, flags, mode, resolve);
+    }
     let how = How { flags: flags | open::CLOSE_ON_EXEC, mode: u64::from(mode), resolve };
     let base = base.map_or(AT_FDCWD, |base| base.as_raw_fd());
     // Beside a rename or mount elsewhere the kernel may ask for another try.
     for _ in 0..16 {
         let args = [int(base), path.as_ptr() as usize, &raw const how as usize, size_of::<How>(), 0, 0];
         // SAFETY: path and `how` outlive the call.
-        match unsafe { raw::open(OPENAT2, args) } {
+        match unsafe { raw::open(OPENAT2_CALL, args) } {
             Ok(fd) => return Ok(fd),
             Err(Errno::AGAIN) => {}
             Err(errno) => return Err(errno),
         }
     }
     Err(Errno::AGAIN)
+}
+
+thread_local! {
+    static OPENAT2: Cell<Option<bool>> = const { Cell::new(None) };
+}
+
+/// Whether the call can be used here. What an engine's filter doesn't know it answers with `EPERM`, which as an
+/// answer to a real question would mean something else.
+fn has_openat2() -> bool {
+    OPENAT2.with(|known| {
+        known.get().unwrap_or_else(|| {
+            let how = How { flags: open::PATH_ONLY | open::CLOSE_ON_EXEC, mode: 0, resolve: 0 };
+            let args =
+                [int(AT_FDCWD), c"/".as_ptr() as usize, &raw const how as usize, size_of::<How>(), 0, 0];
+            // SAFETY: path and `how` outlive the call.
+            let has = !matches!(unsafe { raw::open(OPENAT2_CALL, args) }, Err(Errno::NOSYS | Errno::PERM));
+            known.set(Some(has));
+            has
+        })
+    })
 }
 
 /// What a path is.
@@ -146,6 +172,8 @@ pub(crate) struct Status {
     pub(crate) mode: u32,
     /// Milliseconds since 1970.
     pub(crate) modified_ms: u64,
+    /// The mount it is on: number, where the kernel tells, and device.
+    pub(crate) mount: (u64, [u32; 2]),
 }
 
 /// Describes `name` in a directory, a link itself and not what it points to.
@@ -161,7 +189,7 @@ pub(crate) fn status(fd: BorrowedFd<'_>) -> Result<Status> {
 fn describe(fd: BorrowedFd<'_>, name: &CStr, flags: c_int) -> Result<Status> {
     let mut out = Statx::default();
     // SAFETY: `name` and `out` outlive the call; `out` is as large as the kernel's structure.
-    check(unsafe { statx(fd.as_raw_fd(), name.as_ptr(), flags, STATX_BASIC, &raw mut out) })?;
+    check(unsafe { statx(fd.as_raw_fd(), name.as_ptr(), flags, STATX_WANTED, &raw mut out) })?;
     let seconds = u64::try_from(out.modified.seconds).unwrap_or(0);
     Ok(Status {
         kind: match out.mode & 0o170_000 {
@@ -173,6 +201,7 @@ fn describe(fd: BorrowedFd<'_>, name: &CStr, flags: c_int) -> Result<Status> {
         size: out.size,
         mode: u32::from(out.mode) & 0o7777,
         modified_ms: seconds.saturating_mul(1000) + u64::from(out.modified.nanoseconds) / 1_000_000,
+        mount: (out.mount, [out.device[2], out.device[3]]),
     })
 }
 

@@ -5,6 +5,8 @@
 
 #![expect(unsafe_code, reason = "system calls are declared and made here and nowhere else")]
 
+#[cfg(test)]
+mod absent;
 pub(crate) mod capability;
 pub(crate) mod descriptor;
 pub(crate) mod directory;
@@ -22,5 +24,6 @@ pub(crate) mod raw;
 pub(crate) mod seccomp;
 pub(crate) mod signal;
 pub(crate) mod spawn;
+mod walk;
 
 pub(crate) use errno::{Errno, Result};

@@ -75,20 +75,30 @@ pub(crate) fn kill(pid: i32, signal: i32) -> Result<()> {
     check(unsafe { send(pid, signal) }).map(drop)
 }
 
-/// A process held by descriptor, so that its number can't come to mean another.
+/// A process held by descriptor, so that its number can't come to mean another; where the system has no such
+/// descriptors, by its number after all.
 #[derive(Debug)]
-pub(crate) struct Held(OwnedFd);
+pub(crate) enum Held {
+    Surely(OwnedFd),
+    ByNumber(i32),
+}
 
 impl Held {
     /// Holds whichever process has the number now.
     pub(crate) fn open(pid: i32) -> Result<Self> {
         // SAFETY: takes plain numbers.
-        unsafe { raw::open(PIDFD_OPEN, [int(pid), 0, 0, 0, 0, 0]) }.map(Self)
+        match unsafe { raw::open(PIDFD_OPEN, [int(pid), 0, 0, 0, 0, 0]) } {
+            Err(Errno::NOSYS | Errno::PERM) => Ok(Self::ByNumber(pid)),
+            held => held.map(Self::Surely),
+        }
     }
 
     /// Sends it a signal.
     pub(crate) fn signal(&self, signal: i32) -> Result<()> {
-        let fd = int(self.0.as_raw_fd());
+        let fd = match self {
+            Self::Surely(fd) => int(fd.as_raw_fd()),
+            Self::ByNumber(pid) => return kill(*pid, signal),
+        };
         // SAFETY: no extra information is passed.
         unsafe { call(PIDFD_SEND_SIGNAL, [fd, int(signal), 0, 0, 0, 0]) }.map(drop)
     }

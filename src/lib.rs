@@ -21,7 +21,7 @@
 //! |---|---|---|
 //! | `pool` (re-exported here) | the public face: [`Ostler`], [`Pool`], [`Lease`], [`Error`], [`blocking`] | all below |
 //! | `actor` | Supervisor, Runtime, Maintenance, Health, Metrics | all below |
-//! | [`backend`] | what makes runtimes: the trait, `process`, `fake` | guest, model, protocol |
+//! | [`backend`] | what makes runtimes: the trait, `process`, `docker` and `podman`, `fake` | guest, model, protocol |
 //! | [`guest`] | our side of the conversation with the program inside a runtime, and that program | model, protocol |
 //! | [`observe`] | figures, events, Prometheus text | model |
 //! | [`decide`] | the decisions, pure | model |

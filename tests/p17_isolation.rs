@@ -397,7 +397,8 @@ fn without_namespaces() {
 
 #[tokio::test]
 async fn a_host_without_namespaces() {
-    use ostler::backend::process::{Owner, Process};
+    use ostler::backend::Owner;
+    use ostler::backend::process::Process;
     use ostler::backend::{Backend, Launch};
     use ostler::model::{PoolName, RuntimeId};
     if std::env::var(WITHOUT).is_err() {

@@ -10,7 +10,7 @@ use super::clock::millis;
 use super::tenure::Tenure;
 use crate::guest::{Defaults, Wire};
 use crate::handoff::{Handoff, Hooks, Ticket};
-use crate::model::{Exhausted, PoolName, PoolSpec, ResetPolicy};
+use crate::model::{BackendSpec, Exhausted, PoolName, PoolSpec, ResetPolicy};
 use crate::observe::{Board, Status};
 
 /// What a ticket carries: all that a lease works with.
@@ -65,11 +65,15 @@ pub(crate) struct Settings {
 
 impl Settings {
     fn new(spec: PoolSpec, home: &Handle) -> Arc<Self> {
+        let base = match spec.backend {
+            BackendSpec::Docker(_) | BackendSpec::Podman(_) => Defaults::of_image(),
+            _ => Defaults::default(),
+        };
         let mut defaults = Defaults {
             timeout: spec.exec_timeout,
             output_limit: spec.output_limit,
             home: Some(home.clone()),
-            ..Defaults::default()
+            ..base
         };
         defaults.env.extend(spec.env.iter().map(|(name, value)| (name.into(), value.into())));
         Arc::new(Self { spec, defaults: Arc::new(defaults) })

@@ -5,7 +5,11 @@
 //! checks and destroys it. The trait is object-safe and public, so that an application can bring its own:
 //! `examples/own_backend.rs` is a whole one.
 
+#[cfg(feature = "docker")]
+pub mod docker;
 pub mod fake;
+mod outside;
+mod owner;
 pub mod process;
 
 use std::collections::BTreeMap;
@@ -16,6 +20,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
+pub use self::owner::Owner;
 use crate::guest::Wire;
 use crate::model::{Health, PoolName, Port, RuntimeId};
 
@@ -151,4 +156,20 @@ impl BackendError {
     pub fn lasting(step: impl Into<String>) -> Self {
         Self { step: step.into(), source: None, retryable: false }
     }
+}
+
+/// An error and all that caused it, in one line.
+pub(crate) fn with_causes(error: &(dyn StdError + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        // `transparent` errors repeat their source.
+        if !text.ends_with(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        next = cause.source();
+    }
+    text
 }

@@ -8,7 +8,8 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ostler::backend::process::{Owner, Process};
+use ostler::backend::Owner;
+use ostler::backend::process::Process;
 use ostler::backend::{Backend, BoxFuture, Exit, Instance, Launch, Residue};
 use ostler::guest::{Defaults, Exec, Output, Session, Wire, WireError};
 use ostler::model::{Epoch, IsolationLevel, Limits, PoolName, ProcessSpec, RuntimeId};

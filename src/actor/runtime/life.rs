@@ -1,6 +1,5 @@
 //! The I/O of a runtime's life, as futures that own what they need and always end.
 
-use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
 use crate::actor::contain::contain;
+pub(in crate::actor) use crate::backend::with_causes as causes;
 use crate::backend::{BackendError, BoxFuture, Residue};
 use crate::guest::{Defaults, Exec, Output, Session, Wire};
 use crate::model::{Epoch, PoolSpec, ResetPolicy};
@@ -129,20 +129,4 @@ async fn fill_workspace(session: &Session, blueprint: &Blueprint) -> Result<(), 
         }
         None => Ok(()),
     }
-}
-
-/// An error and all that caused it, in one line.
-pub(in crate::actor) fn causes(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let cause_text = cause.to_string();
-        // `transparent` errors repeat their source.
-        if !text.ends_with(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        next = cause.source();
-    }
-    text
 }

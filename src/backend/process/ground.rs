@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::cgroup::{Cgroups, remove_if_empty};
-use super::owner::{Life, Owner};
 use super::program::Program;
 use super::spawner::Spawner;
 use super::sweep::sweep;
+use crate::backend::owner::{Life, Owner};
 use crate::guest;
 use crate::model::Limits;
 

@@ -21,7 +21,6 @@ mod instance;
 mod keeper;
 mod launch;
 mod log;
-mod owner;
 mod plan;
 mod program;
 mod remains;
@@ -40,12 +39,10 @@ use slog::{Logger, info, warn};
 use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
 
-pub use owner::Owner;
-
 use self::ground::Ground;
 use self::spare::Spare;
 use self::start::Start;
-use super::{Backend, BackendError, BoxFuture, Launch, Launched};
+use super::{Backend, BackendError, BoxFuture, Launch, Launched, Owner};
 use crate::model::{Limits, NetworkAccess, PoolName, ProcessSpec, RuntimeId};
 use crate::protocol::SetupReport;
 

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use rustix::process::{getegid, geteuid};
 
 use super::cgroup::Group;
-use super::owner::plain;
 use crate::backend::Launch;
+use crate::backend::owner::plain;
 use crate::model::{IsolationLevel, Limits, NetworkAccess, ProcessSpec};
 use crate::protocol::{CgroupPlan, Isolation, Mount, Network, Setup};
 

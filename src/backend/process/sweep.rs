@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use rustix::process::geteuid;
 
 use super::cgroup::{Cgroups, kill_and_remove, remove_if_empty};
-use super::owner::Life;
 use super::program::Program;
+use crate::backend::owner::Life;
 
 /// Directories in a directory, with their names. None where there is none.
 pub(super) fn children(directory: &Path) -> Vec<(String, PathBuf)> {

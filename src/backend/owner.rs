@@ -53,6 +53,19 @@ impl Life {
         Some(Self { instance: next()?.to_owned(), boot, pid_namespace, pid, start })
     }
 
+    /// The boot it belongs to, as the first part of the kernel's boot id.
+    #[cfg(feature = "docker")]
+    pub(super) fn boot(&self) -> &str {
+        &self.boot
+    }
+
+    /// The same instance's, were this process's parent its host.
+    #[cfg(all(test, feature = "docker"))]
+    pub(super) fn of_parent(&self) -> Self {
+        let pid = std::os::unix::process::parent_id();
+        Self { pid, start: start_of(pid).expect("a parent"), ..self.clone() }
+    }
+
     /// Whether this is another life of the same instance, and provably over. A life in another pid namespace
     /// of this boot can't be judged from here and counts as not over.
     pub(super) fn is_over_for(&self, own: &Self) -> bool {

@@ -1,0 +1,128 @@
+//! The engines under test.
+
+use std::path::Path;
+use std::time::Duration;
+
+use bollard::query_parameters::ListContainersOptionsBuilder;
+use bollard::{API_DEFAULT_VERSION, Docker};
+use ostler::model::{BackendSpec, ContainerSpec};
+use ostler::{Config, Ostler, Pool, PoolSpec};
+use slog::{Discard, Drain, Logger, o};
+use tempfile::TempDir;
+
+/// The image most tests are content with: busybox, in `/bin`, and nothing else.
+pub(crate) fn image() -> String {
+    std::env::var("OSTLER_TEST_IMAGE").unwrap_or_else(|_| "ostler-test/busybox:latest".to_owned())
+}
+
+/// One engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Docker,
+    Podman,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Engine {
+    pub(crate) kind: Kind,
+    pub(crate) host: String,
+}
+
+impl Engine {
+    /// Those there are; for each that is not, a line that counts as a skip.
+    pub(crate) fn all(test: &str) -> Vec<Self> {
+        [(Kind::Docker, "OSTLER_TEST_DOCKER"), (Kind::Podman, "OSTLER_TEST_PODMAN")]
+            .into_iter()
+            .filter_map(|(kind, variable)| match std::env::var(variable) {
+                Ok(host) if !host.is_empty() => Some(Self { kind, host }),
+                _ => {
+                    println!("SKIPPED: {test} on {kind:?}: {variable} is not set");
+                    None
+                }
+            })
+            .collect()
+    }
+
+    /// A pool's backend on this engine.
+    pub(crate) fn settings(&self, spec: &ContainerSpec) -> BackendSpec {
+        let spec = ContainerSpec { host: Some(self.host.parse().unwrap()), ..spec.clone() };
+        match self.kind {
+            Kind::Docker => BackendSpec::Docker(spec),
+            Kind::Podman => BackendSpec::Podman(spec),
+        }
+    }
+
+    /// A client of the test's own.
+    pub(crate) async fn client(&self) -> Docker {
+        let client = Docker::connect_with_unix(&self.host, 60, API_DEFAULT_VERSION).unwrap();
+        client.negotiate_version().await.unwrap()
+    }
+
+    /// Ids of all containers of an instance, running or not.
+    pub(crate) async fn containers(&self, instance: &str) -> Vec<String> {
+        let filters = [("label".to_owned(), vec![format!("ostler.instance={instance}")])].into();
+        let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
+        let found = self.client().await.list_containers(Some(options)).await.unwrap();
+        found.into_iter().filter_map(|container| container.id).collect()
+    }
+}
+
+/// What every container here is made from, unless a test says otherwise.
+pub(crate) fn spec() -> ContainerSpec {
+    ContainerSpec {
+        image: image(),
+        pull: ostler::model::PullPolicy::Never,
+        workspace_size: 16 << 20,
+        tmp_size: 8 << 20,
+        shm_size: 1 << 20,
+        ..ContainerSpec::default()
+    }
+}
+
+/// An ostler with one pool, under a name of its own.
+pub(crate) struct Stable {
+    pub(crate) ostler: Ostler,
+    pub(crate) pool: Pool,
+    pub(crate) engine: Engine,
+    pub(crate) instance: String,
+    pub(crate) state: TempDir,
+}
+
+pub(crate) fn config(instance: &str, state: &Path, pool: PoolSpec) -> Config {
+    Config::builder().instance(instance).state_dir(state).pool("p", pool).build().unwrap()
+}
+
+/// A name that no other test has.
+pub(crate) fn unique() -> String {
+    format!("test-{:016x}", fastrand::u64(..))
+}
+
+fn log() -> Logger {
+    if std::env::var_os("OSTLER_TEST_LOG").is_none() {
+        return Logger::root(Discard, o!());
+    }
+    let drain =
+        slog_term::FullFormat::new(slog_term::PlainSyncDecorator::new(std::io::stderr())).build().fuse();
+    Logger::root(drain, o!())
+}
+
+impl Stable {
+    pub(crate) async fn open(engine: &Engine, container: &ContainerSpec, pool: PoolSpec) -> Self {
+        let (instance, state) = (unique(), tempfile::tempdir().unwrap());
+        let pool = PoolSpec { backend: engine.settings(container), ..pool };
+        let config = config(&instance, state.path(), pool);
+        let ostler = Ostler::builder(config).logger(log()).start().await.unwrap();
+        let pool = ostler.pool("p").unwrap();
+        Self { ostler, pool, engine: engine.clone(), instance, state }
+    }
+
+    /// Ends it, and sees that nothing is left.
+    pub(crate) async fn close(self) {
+        let Self { ostler, pool, engine, instance, state } = self;
+        drop(pool);
+        ostler.shutdown_within(Duration::ZERO).await.unwrap();
+        assert_eq!(engine.containers(&instance).await, Vec::<String>::new());
+        let left = std::fs::read_dir(state.path().join("containers")).into_iter().flatten().count();
+        assert_eq!(left, 0, "directories are left");
+    }
+}

@@ -150,6 +150,32 @@ fn an_uncollected_ticket_goes_to_the_next() {
     assert!(poll(&mut second).is_ready());
 }
 
+/// What the pool's figures are made of: each wait that came to something, once.
+#[test]
+fn waits_are_counted() {
+    let Told { handoff, .. } = told(1, 4);
+    let Poll::Ready(Ok(held)) = poll(&mut handoff.take()) else { panic!("one was ready") };
+    assert_eq!(handoff.waits(), 0, "it did not wait");
+    let [mut first, mut second, mut third] = [handoff.take(), handoff.take(), handoff.take()];
+    assert!(poll(&mut first).is_pending() && poll(&mut second).is_pending() && poll(&mut third).is_pending());
+    drop(first);
+    assert_eq!(handoff.waits(), 0, "it gave up");
+    drop(held);
+    drop(second);
+    assert_eq!(handoff.waits(), 1, "it gave up what it was handed, which the third has now");
+    let Poll::Ready(Ok(taken)) = poll(&mut third) else { panic!("served") };
+    let tether = taken.tether().clone();
+    let mut last = handoff.take();
+    assert!(poll(&mut last).is_pending());
+    drop(taken);
+    tether.condemn();
+    assert!(poll(&mut last).is_pending(), "handed what must not be leased");
+    assert_eq!(handoff.waits(), 1);
+    handoff.issue(RuntimeId(9), ()).put();
+    assert!(poll(&mut last).is_ready());
+    assert_eq!(handoff.waits(), 2);
+}
+
 /// Demand is told once until rearmed: when the stock falls below the mark, and when somebody waits.
 #[test]
 fn low_stock_is_told_once() {

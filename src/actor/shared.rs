@@ -1,6 +1,6 @@
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::clock::millis;
 use super::tenure::Tenure;
-use crate::guest::{Defaults, Wire};
+use crate::guest::{Defaults, Session, Wire};
 use crate::handoff::{Handoff, Hooks, Ticket};
 use crate::model::{BackendSpec, Exhausted, PoolName, PoolSpec, ResetPolicy};
 use crate::observe::{Board, Status};
@@ -23,6 +23,10 @@ pub(crate) struct Resource {
     /// Set by the lease that must be the runtime's last.
     pub(crate) quarantined: AtomicBool,
     pub(crate) tenure: Arc<Tenure>,
+    /// Whether the tenure of the lease there is now is kept.
+    pub(crate) timed: bool,
+    /// The lease's, begun with its first operation: a lease without one costs nothing on the wire.
+    pub(crate) session: OnceLock<Box<Session>>,
 }
 
 impl Resource {
@@ -185,7 +189,12 @@ impl Shared {
     pub(crate) fn status(&self) -> Status {
         let stock = self.handoff.stock();
         let settings = self.settings();
-        let mut status = Status::read(&self.name, &self.backend, &self.board, stock.ready, stock.waiters);
+        let mut status = Status::read(
+            &self.name,
+            &self.backend,
+            &self.board,
+            (stock.ready, stock.waiters, self.handoff.waits()),
+        );
         status.min = settings.spec.min;
         status.max = settings.spec.max;
         status

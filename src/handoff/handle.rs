@@ -4,7 +4,6 @@ use crate::model::RuntimeId;
 
 use super::exchange::Exchange;
 use super::sync::Arc;
-use super::tally::Stock;
 use super::{Take, Taken, Ticket};
 
 /// What the handoff asks of its surroundings. Both run on the thread that happened to cause them, never under a
@@ -16,6 +15,16 @@ pub struct Hooks<R> {
     pub on_return: Box<dyn Fn(Ticket<R>) + Send + Sync>,
     /// Low stock or a waiter, once until [`Handoff::rearm`].
     pub on_low: Box<dyn Fn() + Send + Sync>,
+}
+
+/// Tickets ready and takers waiting. At rest one of them is zero; while takes and puts are under way the
+/// figures are those of a moment ago.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stock {
+    /// Tickets that can be taken now.
+    pub ready: usize,
+    /// Takers that wait.
+    pub waiters: usize,
 }
 
 /// Ready tickets on one side, waiting takers on the other. Dropped, it is [closed](Handoff::close).
@@ -46,6 +55,7 @@ impl<R> Handoff<R> {
     ///
     /// [`TakeError::Overloaded`](super::TakeError::Overloaded) if the queue is full,
     /// [`TakeError::Closed`](super::TakeError::Closed) as soon as the handoff is closed.
+    #[inline]
     pub fn take(&self) -> Take<'_, R> {
         Take::new(&self.0)
     }
@@ -78,7 +88,13 @@ impl<R> Handoff<R> {
     /// What there is.
     #[must_use]
     pub fn stock(&self) -> Stock {
-        self.0.tally.stock()
+        self.0.stock()
+    }
+
+    /// How many takes had to wait, and got their ticket.
+    #[must_use]
+    pub fn waits(&self) -> u64 {
+        self.0.waits()
     }
 
     /// Calls `on_low` when a take leaves fewer than `mark` ready; with `None` never, because nothing could be

@@ -12,51 +12,49 @@
 //!
 //! # Algorithm
 //!
-//! One signed counter `C` (above zero: ready tickets; below: waiters), a lock-free queue `Q` of ready tickets, and
-//! the line `W` of waiters under a lock of its own, which no fast path touches.
+//! A lock-free queue `Q` of ready tickets, the line `W` of waiters under a lock of its own (the desk), and the gate
+//! `G`, one word that says how many wait. `G` changes under the lock only; who finds it open touches neither lock
+//! nor line. While nobody waits it is never written, and while everybody waits `Q` is not touched.
 //!
-//! * put: push to `Q`; add one to `C`; if it was below zero, settle. A ticket that was awaited the last time goes to
-//!   the oldest waiter past `Q`, under the lock, and one is added to `C`; if nobody waits, it is put as any other.
-//! * take: subtract one from `C`; if it was above zero and `Q` yields a ticket, done. Else, under the lock: if nobody
-//!   waits and `Q` yields after all, done; if there are both, settle first; else join `W` at the end.
+//! * take: if `G` is open and `Q` yields a ticket, done. Else, under the lock: if nobody waits, shut `G`, and if `Q`
+//!   yields after all, open it again, done. If there are both waiters and tickets, settle first. Else join `W` at
+//!   the end.
+//! * put: if `G` is not open, hand the ticket to the oldest waiter, under the lock. If it is, or nobody waits any
+//!   more, push to `Q`, and then look at `G`: if it is not open, settle.
 //! * settle: under the lock, while both `W` and `Q` have something, hand the ticket to the oldest waiter; wake it
 //!   after unlocking.
-//! * cancel: under the lock, leave `W`; then add one to `C`. If a ticket had already been handed over, put it.
+//! * handing over: out of the line, and the ticket into the waiter's seat, where it finds it without the lock. A
+//!   waiter whose seat is still taken by somebody long served stands, and asks at the desk.
+//! * cancel: under the lock, leave `W`. If a ticket had already been handed over, put it.
 //!
 //! # Why nobody waits beside a ready ticket
 //!
-//! Let `A` be the tickets in `Q`, less the puts that have pushed but not yet added their one; `T` the takers that
-//! have subtracted but neither popped nor joined; `X` the waiters that are served past `Q` or gone, and not yet added
-//! back. Each step keeps `C = A − W − T − X`.
-//!
-//! Whenever `W > 0` and `A > 0`, somebody is about to settle, which ends with `W` or `Q` empty:
-//!
-//! * A put that adds its one while `A ≤ 0 < W` finds `C < 0`, and settles.
-//! * One that adds it while `A > 0` and `W > 0` leaves it to whoever is about to settle already.
-//! * A taker joins only when it has seen `Q` empty under the lock: `A` is not above zero then.
-//! * A waiter that finds its ticket condemned on the way rejoins where it was, and settles.
-//!
-//! At rest every put has added its one and nobody is about to settle, so `W` or `Q` is empty, and `C = Q − W`.
+//! A put pushes and then looks at `G`; a taker that is the first to wait shuts `G` and then looks into `Q`. There is
+//! one order of these four (all are `SeqCst`), so that either the put sees the gate shut, and settles, or the taker
+//! sees the ticket. A taker joins others only when it has seen `Q` empty under the lock; a ticket pushed after that is
+//! pushed by a put that finds them waiting, and settles. A waiter that finds its ticket condemned on the way shuts `G`,
+//! rejoins where it was, and settles. So whenever `W` and `Q` both have something, somebody is about to settle, which
+//! ends with one of them empty.
 //!
 //! # Why nobody is overtaken
 //!
-//! `A = C + W + T + X`: a take that finds `C > 0` leaves a ticket for each who waits, and somebody is about to hand
-//! it over. All others go through the line, oldest first.
+//! Past the line goes only who found the gate open: nobody waited when it came. All others go through the line,
+//! oldest first. A ticket that is put while somebody waits goes to the oldest, or to one who came before him.
 
 #![deny(unsafe_code)]
 
 mod exchange;
+mod gate;
 mod gauge;
 mod handle;
+mod seat;
 mod sync;
 mod take;
 mod taken;
-mod tally;
 mod ticket;
 mod waiters;
 
-pub use handle::{Handoff, Hooks};
+pub use handle::{Handoff, Hooks, Stock};
 pub use take::{Take, TakeError};
 pub use taken::Taken;
-pub use tally::Stock;
 pub use ticket::{Tether, Ticket};

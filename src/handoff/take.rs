@@ -5,7 +5,7 @@ use std::task::{Context, Poll, ready};
 use tokio::task::coop;
 
 use super::Taken;
-use super::exchange::{Attempt, Exchange};
+use super::exchange::{Attempt, Exchange, Place};
 
 /// Why a take failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -26,61 +26,60 @@ pub enum TakeError {
 #[must_use = "futures do nothing unless polled"]
 pub struct Take<'a, R> {
     exchange: &'a Exchange<R>,
-    /// Among the waiters; `NONE` before.
-    place: usize,
-    nth: usize,
+    /// Among the waiters.
+    place: Option<Place<'a, R>>,
 }
-
-/// No place. Not an `Option`, for this future is moved with every lease.
-const NONE: usize = usize::MAX;
 
 impl<'a, R> Take<'a, R> {
     pub(super) const fn new(exchange: &'a Exchange<R>) -> Self {
-        Self { exchange, place: NONE, nth: 0 }
+        Self { exchange, place: None }
     }
 
     /// Whether it has a place among the waiters. Pending without one, it only lets its neighbours run.
     #[must_use]
     pub const fn is_queued(&self) -> bool {
-        self.place != NONE
+        self.place.is_some()
     }
 
-    /// How many had begun to wait before it since the handoff's clock last ticked, when it has had to wait.
+    /// How many had begun to wait before it since the handoff's clock last ticked; 0 when it does not wait.
     #[must_use]
-    pub const fn nth_waiter(&self) -> usize {
-        self.nth
+    pub fn nth_waiter(&self) -> usize {
+        self.place.as_ref().map_or(0, |place| place.nth)
     }
 }
 
 impl<R> Future for Take<'_, R> {
     type Output = Result<Taken<R>, TakeError>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        if this.is_queued() {
-            let turn = ready!(this.exchange.look(this.place, cx.waker()));
-            this.place = NONE;
+        if let Some(place) = &this.place {
+            let turn = ready!(this.exchange.look(place, cx.waker()));
+            this.place = None;
             return Poll::Ready(turn.map(Taken::new));
         }
-        let budget = ready!(coop::poll_proceed(cx));
+        // Whoever joins the others who wait lets his neighbours run as it is.
+        let budget = if this.exchange.is_open() { Some(ready!(coop::poll_proceed(cx))) } else { None };
         let attempt = match this.exchange.take(cx.waker()) {
             Attempt::Taken(ticket) => Ok(Taken::new(ticket)),
             Attempt::Refused(error) => Err(error),
-            Attempt::Queued(place, nth) => {
-                this.place = place;
-                this.nth = nth;
+            Attempt::Queued(place) => {
+                this.place = Some(place);
                 return Poll::Pending;
             }
         };
-        budget.made_progress();
+        if let Some(budget) = budget {
+            budget.made_progress();
+        }
         Poll::Ready(attempt)
     }
 }
 
 impl<R> Drop for Take<'_, R> {
     fn drop(&mut self) {
-        if self.is_queued() {
-            self.exchange.leave(self.place);
+        if let Some(place) = &self.place {
+            self.exchange.leave(place);
         }
     }
 }

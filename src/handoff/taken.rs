@@ -26,6 +26,11 @@ impl<R> Taken<R> {
         self.ticket_mut().rest();
     }
 
+    /// What the lease works with, for the taker alone.
+    pub fn resource_mut(&mut self) -> &mut R {
+        self.ticket_mut().resource_mut()
+    }
+
     /// Takes the ticket out of circulation.
     #[must_use = "the runtime leaves circulation"]
     pub fn withdraw(mut self) -> Ticket<R> {

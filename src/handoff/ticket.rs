@@ -109,6 +109,10 @@ impl<R> Ticket<R> {
         &self.0.resource
     }
 
+    pub(super) fn resource_mut(&mut self) -> &mut R {
+        &mut self.0.resource
+    }
+
     /// Its tie to the handoff, for the runtime's owner to keep.
     #[must_use]
     pub fn tether(&self) -> &Tether<R> {

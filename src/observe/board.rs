@@ -17,8 +17,10 @@ pub(crate) struct Board {
     launched: AtomicU64,
     degraded: AtomicBool,
     trouble: watch::Sender<Option<Arc<str>>>,
+    /// Those that did not wait, or were tested after it; the handoff counts the others.
     pub(crate) leases: Spread,
-    pub(crate) cold: Spread,
+    /// Runtimes that were waited for and then had to be tested.
+    pub(crate) tested_waits: AtomicU64,
     /// Of the cold ones, those that a launch ended; seldom raised.
     pub(crate) cold_launch: AtomicU64,
     pub(crate) timeouts: AtomicU64,
@@ -41,7 +43,7 @@ impl Default for Board {
             degraded: AtomicBool::new(false),
             trouble: watch::Sender::new(None),
             leases: Spread::default(),
-            cold: Spread::default(),
+            tested_waits: AtomicU64::new(0),
             cold_launch: AtomicU64::new(0),
             timeouts: AtomicU64::new(0),
             overloaded: AtomicU64::new(0),
@@ -110,6 +112,7 @@ struct Line(AtomicU64);
 
 impl Spread {
     /// Adds one, in the line of this runtime.
+    #[inline]
     pub(crate) fn count(&self, runtime: RuntimeId) {
         let lines = self.0.len() as u64;
         // The remainder of sixteen fits everywhere.
@@ -123,6 +126,7 @@ impl Spread {
 }
 
 /// Adds one to a counter that only ever grows.
+#[inline]
 pub(crate) fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
 }

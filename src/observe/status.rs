@@ -60,7 +60,13 @@ pub struct Status {
 }
 
 impl Status {
-    pub(crate) fn read(pool: &PoolName, backend: &str, board: &Board, ready: usize, waiters: usize) -> Self {
+    /// With these ready, so many waiting, and so many waits that came to something.
+    pub(crate) fn read(
+        pool: &PoolName,
+        backend: &str,
+        board: &Board,
+        (ready, waiters, waits): (usize, usize, u64),
+    ) -> Self {
         use std::sync::atomic::Ordering::Relaxed;
         let states: BTreeMap<_, _> = State::ALL
             .into_iter()
@@ -78,8 +84,8 @@ impl Status {
             min: 0,
             max: 0,
             launched: board.launched(),
-            leases: board.leases.total(),
-            cold: board.cold.total(),
+            leases: (board.leases.total() + waits).saturating_sub(board.tested_waits.load(Relaxed)),
+            cold: waits,
             cold_launch: board.cold_launch.load(Relaxed),
             timeouts: board.timeouts.load(Relaxed),
             overloaded: board.overloaded.load(Relaxed),

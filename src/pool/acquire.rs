@@ -21,7 +21,7 @@ const TIMER_AT_ONCE: Duration = Duration::from_millis(500);
 /// for them: two clock reads cost as much as a short wait. One that is not timed has its deadline counted from
 /// the next tick.
 const TIMED: usize = 64;
-const EACH: usize = 16;
+const EACH: usize = 64;
 
 /// One request, from the first poll to its lease.
 ///
@@ -42,7 +42,7 @@ pub(super) struct Acquire<'a> {
     pool: &'a Pool,
     request: LeaseRequest,
     take: Take<'a, Resource>,
-    /// Whether the take has been seen to wait.
+    /// Whether the take has had to wait.
     waiting: bool,
     /// Since the request first had to wait.
     wait: Option<Wait>,
@@ -62,28 +62,41 @@ struct Wait {
 }
 
 impl<'a> Acquire<'a> {
+    #[inline]
     #[track_caller]
     pub(super) fn new(pool: &'a Pool, request: LeaseRequest) -> Self {
         let take = pool.shared.handoff.take();
         Self { pool, request, take, waiting: false, wait: None, test: None, by: Location::caller() }
     }
 
-    fn lease(&mut self, taken: Taken<Resource>) -> Lease {
-        if let Some(wait) = &self.wait {
-            let board = &self.pool.shared.board;
-            board.cold.count(taken.runtime());
-            if taken.uses() == 0 {
-                count(&board.cold_launch);
-            }
-            if let Some(began) = wait.began {
-                board.wait.record_many(began.elapsed(), wait.stands_for);
-            }
+    #[inline]
+    fn lease(&self, taken: Taken<Resource>) -> Lease {
+        if self.waiting {
+            self.end_wait(&taken);
+            Lease::new(taken, self.by)
+        } else {
+            self.pool.lease(taken, self.by)
         }
-        self.pool.lease(taken, self.by)
+    }
+
+    /// The handoff has counted it.
+    #[inline]
+    fn end_wait(&self, taken: &Taken<Resource>) {
+        let board = &self.pool.shared.board;
+        if taken.uses() == 0 {
+            count(&board.cold_launch);
+        }
+        if let Some(Wait { began: Some(began), stands_for, .. }) = &self.wait {
+            board.wait.record_many(began.elapsed(), *stands_for);
+        }
     }
 
     #[cold]
     fn test(&mut self, taken: Taken<Resource>) {
+        if std::mem::take(&mut self.waiting) {
+            self.end_wait(&taken);
+            count(&self.pool.shared.board.tested_waits);
+        }
         let pool = self.pool;
         self.test = Some(Box::pin(async move {
             let answers = pool.answers(&taken).await;
@@ -99,7 +112,6 @@ impl<'a> Acquire<'a> {
         self.test = None;
         if taken.is_none() {
             self.take = self.pool.shared.handoff.take();
-            self.waiting = false;
         }
         Poll::Ready(taken.map(|taken| self.lease(taken)))
     }
@@ -144,6 +156,7 @@ impl<'a> Acquire<'a> {
         Ok(())
     }
 
+    #[cold]
     fn refused(&self, error: TakeError) -> Error {
         let kind = match error {
             TakeError::Overloaded { waiters } => {
@@ -159,6 +172,7 @@ impl<'a> Acquire<'a> {
 impl Future for Acquire<'_> {
     type Output = Result<Lease, Error>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         loop {

@@ -41,6 +41,7 @@ impl Pool {
     ///
     /// # Errors
     /// As [`acquire_with`](Self::acquire_with).
+    #[inline]
     #[track_caller]
     pub fn acquire(&self) -> impl Future<Output = Result<Lease, Error>> + Send {
         Acquire::new(self, LeaseRequest::new())
@@ -55,6 +56,7 @@ impl Pool {
     /// [`ErrorKind::TimedOut`] after the timeout, [`ErrorKind::Exhausted`] at once when none is ready and the
     /// request says [`Exhausted::Fail`](crate::Exhausted::Fail), [`ErrorKind::Overloaded`] when `queue` others wait already,
     /// [`ErrorKind::Closed`] when the pool drains, also while waiting.
+    #[inline]
     #[track_caller]
     pub fn acquire_with(&self, request: LeaseRequest) -> impl Future<Output = Result<Lease, Error>> + Send {
         Acquire::new(self, request)
@@ -129,6 +131,8 @@ impl Pool {
         }
     }
 
+    /// Of a runtime that was not waited for.
+    #[inline]
     pub(super) fn lease(&self, taken: Taken<Resource>, by: &'static Location<'static>) -> Lease {
         self.shared.board.leases.count(taken.runtime());
         Lease::new(taken, by)

@@ -2,7 +2,7 @@ use std::fmt;
 use std::ops::RangeBounds;
 use std::panic::Location;
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -23,23 +23,20 @@ use crate::model::{Epoch, PoolName, RuntimeId};
 /// guest too. File paths are relative to the workspace; absolute ones start at the runtime's own root.
 #[must_use = "dropped, it goes straight back"]
 pub struct Lease {
+    /// One word, so that it is returned in a register.
     taken: Taken<Resource>,
-    epoch: Epoch,
-    /// Whether its tenure is kept.
-    timed: bool,
-    /// Begun with the first operation: a lease without one costs nothing on the wire.
-    session: OnceLock<Box<Session>>,
 }
 
 impl Lease {
+    #[inline]
     pub(super) fn new(mut taken: Taken<Resource>, by: &'static Location<'static>) -> Self {
-        let epoch = taken.lease();
-        let Resource { shared, tenure, .. } = taken.resource();
-        let timed = shared.knobs.times_leases();
-        if timed {
-            tenure.begin(epoch, shared.handoff.now(), shared.settings().spec.max_lease, by);
+        taken.lease();
+        let resource = taken.resource_mut();
+        resource.timed = resource.shared.knobs.times_leases();
+        if resource.timed {
+            begin_tenure(&taken, by);
         }
-        Self { taken, epoch, timed, session: OnceLock::new() }
+        Self { taken }
     }
 
     /// The runtime it is for.
@@ -51,7 +48,7 @@ impl Lease {
     /// Its fencing token: greater than that of every earlier lease of the runtime.
     #[must_use]
     pub fn epoch(&self) -> Epoch {
-        self.epoch
+        self.taken.epoch()
     }
 
     /// How many leases the runtime has served, this one included.
@@ -77,9 +74,9 @@ impl Lease {
     /// # Errors
     /// [`Expired`](super::ErrorKind::Expired) when that is too late.
     pub fn renew(&self) -> Result<(), Error> {
-        let Resource { shared, tenure, .. } = self.taken.resource();
+        let Resource { shared, tenure, timed, .. } = self.taken.resource();
         let limit = shared.settings().spec.max_lease;
-        if !self.timed || tenure.renew(shared.handoff.now(), limit) {
+        if !timed || tenure.renew(shared.handoff.now(), limit) {
             return Ok(());
         }
         Err(self.expired("renew"))
@@ -271,20 +268,20 @@ impl Lease {
     }
 
     fn session(&self) -> &Session {
-        self.session.get_or_init(|| {
-            let Resource { wire, shared, tenure, .. } = self.taken.resource();
-            wire.begin(self.epoch);
+        let Resource { wire, shared, session, .. } = self.taken.resource();
+        session.get_or_init(|| {
+            wire.begin(self.epoch());
             // In this order: whoever ends the lease says so before it ends the wire.
-            if self.timed && tenure.is_expired() {
+            if self.is_expired() {
                 wire.end();
             }
-            Box::new(Session::new(Arc::clone(wire), self.epoch, Arc::clone(&shared.settings().defaults)))
+            Box::new(Session::new(Arc::clone(wire), self.epoch(), Arc::clone(&shared.settings().defaults)))
         })
     }
 
     fn told<T>(&self, operation: &'static str, result: Result<T, WireError>) -> Result<T, Error> {
         result.map_err(|error| {
-            if self.timed && self.taken.resource().tenure.is_expired() {
+            if self.is_expired() {
                 return self.expired(operation);
             }
             Error::from_wire(operation, error).in_pool(self.pool()).in_runtime(self.runtime())
@@ -293,6 +290,11 @@ impl Lease {
 }
 
 impl Lease {
+    fn is_expired(&self) -> bool {
+        let Resource { tenure, timed, .. } = self.taken.resource();
+        *timed && tenure.is_expired()
+    }
+
     #[cold]
     fn expired(&self, operation: &'static str) -> Error {
         let limit = self.taken.resource().shared.settings().spec.max_lease.unwrap_or_default();
@@ -301,13 +303,20 @@ impl Lease {
     }
 }
 
+#[cold]
+fn begin_tenure(taken: &Taken<Resource>, by: &'static Location<'static>) {
+    let Resource { shared, tenure, .. } = taken.resource();
+    tenure.begin(taken.epoch(), shared.handoff.now(), shared.settings().spec.max_lease, by);
+}
+
 impl Drop for Lease {
     fn drop(&mut self) {
+        let session = self.taken.resource_mut().session.take();
         let resource = self.taken.resource();
-        if self.timed && resource.tenure.end() {
+        if resource.timed && resource.tenure.end() {
             resource.quarantine();
         }
-        if self.session.get().is_some() {
+        if session.is_some() {
             resource.wire.end();
             if resource.wire.is_tainted() {
                 resource.quarantine();
@@ -327,7 +336,7 @@ impl fmt::Debug for Lease {
         f.debug_struct("Lease")
             .field("pool", self.pool())
             .field("runtime", &self.runtime())
-            .field("epoch", &self.epoch)
+            .field("epoch", &self.epoch())
             .finish_non_exhaustive()
     }
 }

@@ -27,19 +27,19 @@ mod model {
 #[expect(dead_code, unreachable_pub, reason = "the handoff's own files, as the library has them")]
 mod handoff {
     mod exchange;
+    mod gate;
     mod gauge;
     mod handle;
+    mod seat;
     mod take;
     mod taken;
-    mod tally;
     mod ticket;
     mod waiters;
 
     use super::sync;
-    pub(crate) use handle::{Handoff, Hooks};
+    pub(crate) use handle::{Handoff, Hooks, Stock};
     pub(crate) use take::{Take, TakeError};
     pub(crate) use taken::Taken;
-    pub(crate) use tally::Stock;
     pub(crate) use ticket::{Tether, Ticket};
 }
 

@@ -7,6 +7,25 @@ pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicU
 pub(crate) use shuttle::sync::{Arc, Mutex, MutexGuard};
 pub(crate) use std::sync::PoisonError;
 
+/// Few, so that some have to stand.
+pub(crate) const SEATS: usize = 2;
+
+pub(crate) struct Cell<T>(Mutex<T>);
+
+impl<T: Default> Cell<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(Mutex::new(value))
+    }
+
+    pub(crate) fn store(&self, value: T) {
+        *self.0.lock().expect("nothing panics under this lock") = value;
+    }
+
+    pub(crate) fn take(&self) -> T {
+        std::mem::take(&mut *self.0.lock().expect("nothing panics under this lock"))
+    }
+}
+
 pub(crate) struct Queue<T> {
     items: Mutex<VecDeque<T>>,
     capacity: usize,

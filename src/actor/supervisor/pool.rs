@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use actix::Addr;
@@ -230,6 +230,8 @@ impl Pool {
             handle: Arc::clone(&handle),
             quarantined: AtomicBool::new(false),
             tenure: Arc::default(),
+            timed: false,
+            session: OnceLock::new(),
         };
         member.tenure =
             Some(Tenant { tenure: Arc::clone(&resource.tenure), wire: Arc::clone(&resource.wire) });

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, ActorContext, Context, Handler, Message, Recipient};
-use slog::debug;
+use slog::{debug, warn};
 
 use super::clock::Clock;
 use super::end::End;
@@ -12,7 +12,7 @@ use super::faults::{Faults, before};
 use super::runtime::{Probe, Probed};
 use super::supervisor::Receipt;
 use crate::decide::Moment;
-use crate::model::{HealthSpec, PoolName, RuntimeId};
+use crate::model::{self, HealthSpec, PoolName, RuntimeId};
 
 /// Probe this runtime from now on.
 #[derive(Message)]
@@ -50,9 +50,9 @@ type Key = (PoolName, RuntimeId);
 /// State: who is watched, and who is due when. Receives [`Watch`] and [`Forget`] from the supervisor, [`Probed`]
 /// from runtimes and [`HealthTick`] from its ticker; sends [`Probe`] to runtimes, [`Verdict`] to the supervisor.
 ///
-/// A runtime counts a failure when its probe fails *or* is not answered by the time the next one is due, so a
-/// Runtime actor that hangs is noticed too. Probes are pings on the control wire: they are not activity, and
-/// never stand in a lease's way.
+/// A runtime counts a failure when its probe fails *or* is not answered when its time is up and the next one is
+/// due, so a Runtime actor that hangs is noticed too. Probes begin with a ping on the control wire: they are not activity,
+/// and never stand in a lease's way.
 pub(super) struct Health {
     watched: BTreeMap<Key, Watched>,
     due: BinaryHeap<Reverse<(Moment, Key)>>,
@@ -68,8 +68,8 @@ struct Watched {
     runtime: Recipient<Probe>,
     spec: HealthSpec,
     failures: u32,
-    /// A probe is out.
-    asked: bool,
+    /// Since when a probe is out.
+    asked: Option<Moment>,
 }
 
 impl Health {
@@ -98,11 +98,14 @@ impl Health {
         self.due.push(Reverse((now + interval.mul_f64(jitter), key)));
     }
 
-    fn failed(&mut self, key: &Key) {
+    fn failed(&mut self, key: &Key, cause: &str) {
         let Some(watched) = self.watched.get_mut(key) else { return };
         watched.failures += 1;
-        debug!(self.log, "probe failed"; "pool" => %key.0, "runtime" => %key.1, "in a row" => watched.failures);
+        let (pool, runtime) = key;
+        debug!(self.log, "probe failed";
+            "pool" => %pool, "runtime" => %runtime, "in a row" => watched.failures, "cause" => cause);
         if watched.failures >= watched.spec.retries {
+            warn!(self.log, "unhealthy"; "pool" => %pool, "runtime" => %runtime, "cause" => cause);
             self.watched.remove(key);
             self.verdicts.do_send(Verdict { pool: key.0.clone(), id: key.1 });
         }
@@ -120,7 +123,7 @@ impl Handler<Watch> for Health {
         self.faults.pass("Health", before::<Watch>);
         let key = (watch.pool, watch.id);
         let interval = watch.spec.interval;
-        let watched = Watched { runtime: watch.runtime, spec: watch.spec, failures: 0, asked: false };
+        let watched = Watched { runtime: watch.runtime, spec: watch.spec, failures: 0, asked: None };
         if self.watched.insert(key.clone(), watched).is_none() {
             self.schedule(self.clock.now(), key, interval);
         }
@@ -147,12 +150,19 @@ impl Handler<HealthTick> for Health {
                 return;
             }
             let Some(Reverse((_, key))) = self.due.pop() else { return };
-            if self.watched.get(&key).is_some_and(|watched| watched.asked) {
-                self.failed(&key);
+            let Some(watched) = self.watched.get(&key) else { continue };
+            let (interval, timeout) = (watched.spec.interval, watched.spec.timeout);
+            match watched.asked {
+                // One at a time: this one may still succeed.
+                Some(since) if now < since + timeout => {
+                    self.schedule(now, key, interval);
+                    continue;
+                }
+                Some(_) => self.failed(&key, "no answer by the time of the next probe"),
+                None => {}
             }
             let Some(watched) = self.watched.get_mut(&key) else { continue };
-            watched.asked = true;
-            let interval = watched.spec.interval;
+            watched.asked = Some(now);
             watched.runtime.do_send(Probe { answer: self.answers.clone() });
             self.schedule(now, key, interval);
         }
@@ -162,15 +172,15 @@ impl Handler<HealthTick> for Health {
 impl Handler<Probed> for Health {
     type Result = ();
 
-    fn handle(&mut self, Probed { pool, id, healthy }: Probed, _: &mut Self::Context) {
+    fn handle(&mut self, Probed { pool, id, finding }: Probed, _: &mut Self::Context) {
         self.faults.pass("Health", before::<Probed>);
         let key = (pool, id);
         let Some(watched) = self.watched.get_mut(&key) else { return };
-        watched.asked = false;
-        if healthy {
-            watched.failures = 0;
-        } else {
-            self.failed(&key);
+        watched.asked = None;
+        match finding.health {
+            model::Health::Healthy => watched.failures = 0,
+            model::Health::Unknown => {}
+            model::Health::Unhealthy => self.failed(&key, finding.cause.as_deref().unwrap_or_default()),
         }
     }
 }

@@ -101,7 +101,7 @@ pub(super) async fn fence(control: Arc<dyn Wire>, ended: Epoch, blueprint: &Blue
     drop(contain(session.reset(ended, FENCE)).await);
 }
 
-fn how(output: &Output) -> String {
+pub(super) fn how(output: &Output) -> String {
     let status = match (output.code, output.signal) {
         _ if output.timed_out => "its timeout".to_owned(),
         (Some(code), _) => format!("status {code}"),

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use actix::{Message, Recipient};
 
+use super::probe::Finding;
 use crate::backend::{BackendError, Exit, Launched};
 use crate::model::{Epoch, PoolName, Reason, RuntimeId};
 
@@ -18,7 +19,7 @@ pub(in crate::actor) struct Reset {
     pub(in crate::actor) ended: Epoch,
 }
 
-/// Ping it.
+/// Probe it.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(in crate::actor) struct Probe {
@@ -26,13 +27,13 @@ pub(in crate::actor) struct Probe {
     pub(in crate::actor) answer: Recipient<Probed>,
 }
 
-/// A probe's verdict. No answer at all is a verdict too, which Health draws itself.
+/// What a probe came to. No answer at all is a verdict too, which Health draws itself.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(in crate::actor) struct Probed {
     pub(in crate::actor) pool: PoolName,
     pub(in crate::actor) id: RuntimeId,
-    pub(in crate::actor) healthy: bool,
+    pub(in crate::actor) finding: Finding,
 }
 
 /// Destroy it, in whatever state it is.
@@ -87,6 +88,26 @@ pub(super) struct Made(pub(super) Result<Launched, BackendError>);
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(super) struct WarmedUp(pub(super) Result<(), String>);
+
+/// A probe that Health asked for is over.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct ProbeEnded {
+    pub(super) answer: Recipient<Probed>,
+    /// Resets begun before it.
+    pub(super) resets: u64,
+    pub(super) finding: Finding,
+}
+
+/// Probe it before its first lease.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(super) struct FirstProbe;
+
+/// A probe before the first lease is over.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(super) struct FirstProbeEnded(pub(super) Finding);
 
 /// The reset is over; how long it took.
 #[derive(Debug, Message)]

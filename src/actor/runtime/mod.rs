@@ -7,7 +7,11 @@
 mod badge;
 mod life;
 mod messages;
+mod probe;
+mod probing;
 
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,13 +23,14 @@ use tokio::sync::oneshot;
 use super::contain::{Panicked, Takes, catch, contain};
 use super::faults::{Faults, after, before};
 use crate::backend::{Backend, BackendError, Exit, Instance, Launch, Launched};
-use crate::guest::{Session, Wire};
-use crate::model::{Epoch, PoolName, RuntimeId, State};
+use crate::guest::Wire;
+use crate::model::{Epoch, PoolName, Port, RuntimeId, State};
 
 pub(super) use badge::{Badge, Ware};
 pub(super) use life::{Blueprint, causes};
 pub(super) use messages::{Begin, Probe, Probed, Report, Reported, Reset, Retire};
 use messages::{Destroy, Destroyed, Ended, Made, ResetEnded, WarmedUp};
+use probing::Warming;
 
 /// Pause before a destruction that failed is tried again.
 const DESTROY_AGAIN: Duration = Duration::from_secs(1);
@@ -50,6 +55,14 @@ pub(super) struct Runtime {
     launching: Option<oneshot::Sender<()>>,
     /// The epoch of a lease that is over and may still be at work.
     fence: Option<Epoch>,
+    /// Where its ports are reached.
+    endpoints: Arc<BTreeMap<Port, SocketAddr>>,
+    /// The epoch of our own work in it: that of the lease that comes next, or runs.
+    epoch: Epoch,
+    /// Resets begun.
+    resets: u64,
+    /// Until the first probe has succeeded.
+    warming: Option<Warming>,
 }
 
 impl Runtime {
@@ -76,6 +89,10 @@ impl Runtime {
             instance: None,
             launching: None,
             fence: None,
+            endpoints: Arc::default(),
+            epoch: Epoch::default(),
+            resets: 0,
+            warming: None,
         }
     }
 
@@ -200,6 +217,7 @@ impl Takes<Made> for Runtime {
             Err(error) => return self.launch_failed(causes(&error)),
         };
         let Launched { control, data, exit, instance } = launched;
+        self.endpoints = Arc::new(instance.endpoints());
         self.instance = Some(instance);
         Self::start(context, exit, |exit| {
             Ended(exit.unwrap_or_else(|panicked| Exit { cause: panicked.to_string() }))
@@ -213,6 +231,7 @@ impl Takes<Made> for Runtime {
         self.report(Report::Launched);
         // Backends hand over guests that have said hello.
         self.report(Report::Booted);
+        self.epoch = Epoch(1);
         let warm_up = life::warm_up(control, Arc::clone(&self.blueprint));
         Self::start(context, warm_up, |result| {
             WarmedUp(result.unwrap_or_else(|panicked| Err(panicked.to_string())))
@@ -221,19 +240,13 @@ impl Takes<Made> for Runtime {
 }
 
 impl Takes<WarmedUp> for Runtime {
-    fn take(&mut self, WarmedUp(result): WarmedUp, _: &mut Context<Self>) {
+    fn take(&mut self, WarmedUp(result): WarmedUp, context: &mut Context<Self>) {
         if self.is_retiring() {
             return;
         }
-        match (result, self.data.take(), &self.instance) {
-            (Ok(()), Some(wire), Some(instance)) => {
-                let handle: Arc<str> = instance.handle().into();
-                debug!(self.log, "ready"; "handle" => &*handle);
-                self.badge.warm(Ware { wire, handle });
-                self.report(Report::Warmed);
-            }
-            (Err(cause), ..) => self.launch_failed(cause),
-            (Ok(()), ..) => self.launch_failed("ended while warming up".to_owned()),
+        match result {
+            Ok(()) => self.await_health(context),
+            Err(cause) => self.launch_failed(cause),
         }
     }
 }
@@ -245,6 +258,8 @@ impl Takes<Reset> for Runtime {
             return;
         }
         self.badge.enter(State::Resetting);
+        self.resets += 1;
+        self.epoch = Epoch(ended.0 + 1);
         let reset = life::reset(Arc::clone(control), ended, instance.verify(), Arc::clone(&self.blueprint));
         Self::start(context, reset, move |result| ResetEnded {
             ended,
@@ -267,18 +282,6 @@ impl Takes<ResetEnded> for Runtime {
                 warn!(self.log, "reset failed"; "cause" => &cause);
                 Report::ResetFailed(cause)
             }
-        });
-    }
-}
-
-impl Takes<Probe> for Runtime {
-    fn take(&mut self, Probe { answer }: Probe, _: &mut Context<Self>) {
-        let Some(control) = self.control.clone() else { return };
-        let session = Session::new(control, Epoch::default(), Arc::clone(&self.blueprint.defaults));
-        let (pool, id, limit) = (self.pool.clone(), self.id, self.blueprint.spec.health.timeout);
-        actix_rt::spawn(async move {
-            let healthy = matches!(contain(session.ping(limit)).await, Ok(Ok(_)));
-            answer.do_send(Probed { pool, id, healthy });
         });
     }
 }

@@ -1,0 +1,129 @@
+//! When a runtime is probed, and what follows.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{AsyncContext as _, Context};
+use slog::debug;
+use tokio::time::Instant;
+
+use super::messages::{FirstProbe, FirstProbeEnded, Probe, ProbeEnded, Probed, Report};
+use super::probe::{self, Finding};
+use super::{Runtime, Ware};
+use crate::actor::contain::Takes;
+use crate::guest::Session;
+use crate::model::{self, Health, State};
+
+/// Longest pause between two probes while the first success is awaited.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// How the probes before the first success go.
+pub(super) struct Warming {
+    /// When there was something to probe.
+    since: Instant,
+    /// Failed probes in a row, after the start period.
+    failures: u32,
+}
+
+impl Runtime {
+    fn only_pings(&self) -> bool {
+        self.blueprint.spec.health.probe == model::Probe::Guest
+    }
+
+    /// Template and `warm_up` are done, beginning with a ping; what is left is that it is healthy.
+    pub(super) fn await_health(&mut self, context: &mut Context<Self>) {
+        if self.only_pings() {
+            return self.warmed();
+        }
+        self.warming = Some(Warming { since: Instant::now(), failures: 0 });
+        self.take(FirstProbe, context);
+    }
+
+    /// Leasable.
+    fn warmed(&mut self) {
+        self.warming = None;
+        match (self.data.take(), &self.instance) {
+            (Some(wire), Some(instance)) => {
+                let handle: Arc<str> = instance.handle().into();
+                debug!(self.log, "ready"; "handle" => &*handle);
+                self.badge.warm(Ware { wire, handle });
+                self.report(Report::Warmed);
+            }
+            _ => self.launch_failed("ended while warming up".to_owned()),
+        }
+    }
+
+    /// A probe of it, as the pool's spec wants it; none while there is nothing to probe. During a reset nothing
+    /// may be started in it, so that then its guest is pinged and no more.
+    fn probe(&self) -> Option<impl Future<Output = Finding> + 'static> {
+        let session = Session::new(self.control.clone()?, self.epoch, Arc::clone(&self.blueprint.defaults));
+        let (blueprint, endpoints) = (Arc::clone(&self.blueprint), Arc::clone(&self.endpoints));
+        let own = match (&blueprint.spec.health.probe, &self.instance) {
+            (model::Probe::Image, Some(instance)) => Some(instance.health()),
+            _ => None,
+        };
+        let resetting = self.badge.state() == State::Resetting;
+        Some(async move {
+            if resetting {
+                return probe::ping(&session, blueprint.spec.health.timeout).await;
+            }
+            probe::probe(session, &blueprint.spec, &endpoints, own).await
+        })
+    }
+}
+
+impl Takes<FirstProbe> for Runtime {
+    fn take(&mut self, _: FirstProbe, context: &mut Context<Self>) {
+        let Some(probe) = self.probe().filter(|_| self.warming.is_some()) else { return };
+        Self::start(context, probe, |finding| {
+            FirstProbeEnded(finding.unwrap_or_else(|panicked| Finding::failed(panicked.to_string())))
+        });
+    }
+}
+
+impl Takes<FirstProbeEnded> for Runtime {
+    fn take(
+        &mut self,
+        FirstProbeEnded(Finding { health, cause }): FirstProbeEnded,
+        context: &mut Context<Self>,
+    ) {
+        if self.is_retiring() || self.badge.is_fallen() {
+            return;
+        }
+        let spec = &self.blueprint.spec;
+        let Some(warming) = self.warming.as_mut() else { return };
+        let waited = warming.since.elapsed();
+        match health {
+            Health::Healthy => return self.warmed(),
+            Health::Unhealthy if waited >= spec.health.start_period => warming.failures += 1,
+            Health::Unhealthy | Health::Unknown => {}
+        }
+        let cause = cause.unwrap_or_else(|| "its health is not known".to_owned());
+        if warming.failures >= spec.health.retries || waited >= spec.launch_timeout {
+            self.warming = None;
+            return self.launch_failed(format!("never healthy: {cause}"));
+        }
+        debug!(self.log, "not healthy yet"; "cause" => cause);
+        context.notify_later(FirstProbe, spec.health.interval.min(PAUSE));
+    }
+}
+
+impl Takes<Probe> for Runtime {
+    fn take(&mut self, Probe { answer }: Probe, context: &mut Context<Self>) {
+        let resets = self.resets;
+        let Some(probe) = self.probe() else { return };
+        Self::start(context, probe, move |finding| {
+            let finding = finding.unwrap_or_else(|panicked| Finding::failed(panicked.to_string()));
+            ProbeEnded { answer, resets, finding }
+        });
+    }
+}
+
+impl Takes<ProbeEnded> for Runtime {
+    fn take(&mut self, ProbeEnded { answer, resets, finding }: ProbeEnded, _: &mut Context<Self>) {
+        // A reset kills what a probe started too. A guest that hangs in one is the reset's own affair.
+        let disturbed = resets != self.resets || self.badge.state() == State::Resetting;
+        let finding = if disturbed && !self.only_pings() { Finding::UNKNOWN } else { finding };
+        answer.do_send(Probed { pool: self.pool.clone(), id: self.id, finding });
+    }
+}

@@ -72,6 +72,11 @@ fn link() {
 }
 
 #[test]
+fn mux() {
+    play("mux", MUTATIONS, targets::mux::run);
+}
+
+#[test]
 fn config() {
     play("config", MUTATIONS, targets::config::run);
 }

@@ -10,19 +10,18 @@ use std::os::unix::process::parent_id;
 use std::time::{Duration, Instant};
 
 use crate::clearing::{Cleared, Clearing};
-use crate::container::{Attach, Moved};
+use crate::container::Attach;
 use crate::exec::{Launcher, Leftovers};
 use crate::files::Tree;
 use crate::operation::{Progress, Work};
 use crate::place::{Place, Walls};
 use crate::processes::{Hunts, Marks, Waiter};
-use crate::protocol::{Done, Refusal, RefusalKind, Reply};
+use crate::protocol::{Done, Refusal, RefusalKind};
 use crate::refusal;
 use crate::service::{self, Service};
-use crate::stream::{Flushed, Side, Stream};
+use crate::stream::{Side, Stream};
 use crate::sys::Result as SysResult;
 use crate::sys::poll::{Event, Interest, Poll};
-use crate::sys::process::{self, Reaped};
 use crate::sys::signal::{self, Arrived, Signals};
 use crate::table::{Key, Table};
 use crate::token::Token;
@@ -41,12 +40,12 @@ pub(crate) struct Guest {
     pub(crate) tree: Tree,
     pub(crate) poll: Poll,
     signals: Signals,
-    control: Option<Stream>,
-    data: Option<Stream>,
+    pub(crate) control: Option<Stream>,
+    pub(crate) data: Option<Stream>,
     /// What is behind both streams, where they are not sockets of their own.
-    attach: Option<Attach>,
+    pub(crate) attach: Option<Attach>,
     /// Whether it can go on without waiting.
-    pumping: bool,
+    pub(crate) pumping: bool,
     pub(crate) table: Table,
     /// Operations that can go on, oldest first.
     queue: VecDeque<Key>,
@@ -63,7 +62,7 @@ pub(crate) struct Guest {
     /// The last epoch that has ended.
     pub(crate) fence: Option<u64>,
     /// Whether children may have ended.
-    bereaved: bool,
+    pub(crate) bereaved: bool,
     pub(crate) started: Instant,
     /// When this turn began.
     pub(crate) now: Instant,
@@ -175,31 +174,6 @@ impl Guest {
         }
     }
 
-    /// Has the streams served from behind.
-    ///
-    /// # Errors
-    /// When its events can't be had.
-    pub(crate) fn attach(&mut self, attach: Attach) -> SysResult<()> {
-        self.poll.add(attach.source(), Token::Attach.into(), Interest::Read)?;
-        self.attach = Some(attach);
-        self.pumping = true;
-        Ok(())
-    }
-
-    fn pump(&mut self) {
-        if let Some(attach) = self.attach.as_mut().filter(|_| self.pumping) {
-            match attach.advance() {
-                Moved::Some => {}
-                Moved::None => self.pumping = false,
-                // Both streams end with it, which they tell.
-                Moved::Over => {
-                    self.attach = None;
-                    self.pumping = false;
-                }
-            }
-        }
-    }
-
     fn turn(&mut self) -> SysResult<Cleared> {
         self.pump();
         // A clearing counts whom it kills, so it does this itself.
@@ -250,67 +224,6 @@ impl Guest {
         ];
         let next = execs.chain(others.into_iter().flatten()).min()?;
         Some(next.saturating_duration_since(self.now))
-    }
-
-    pub(crate) fn stream(&mut self, side: Side) -> Option<&mut Stream> {
-        match side {
-            Side::Control => self.control.as_mut(),
-            Side::Data => self.data.as_mut(),
-        }
-    }
-
-    /// Says something about an operation, if its stream is still there.
-    pub(crate) fn reply(&mut self, side: Side, op: u64, result: Result<Done, Refusal>) {
-        if let Some(stream) = self.stream(side) {
-            stream.reply(op, &result.map_or_else(Reply::Failed, Reply::Done));
-        }
-    }
-
-    /// Sends what can be sent, and lets operations go on that waited for that.
-    fn flush(&mut self, side: Side) -> SysResult<()> {
-        let stream = match side {
-            Side::Control => &mut self.control,
-            Side::Data => &mut self.data,
-        };
-        let Some(stream) = stream else {
-            return Ok(());
-        };
-        let flushed = stream.flush();
-        if stream.blocked != stream.watched {
-            stream.watched = stream.blocked;
-            let interest = if stream.watched { Interest::Both } else { Interest::Read };
-            self.poll.change(stream.socket(), Token::Stream(side).into(), interest)?;
-        }
-        match flushed {
-            Ok(Flushed::Steady) => {}
-            Ok(Flushed::Relieved) => {
-                for key in self.table.keys_of(side) {
-                    self.enqueue(key);
-                }
-            }
-            Err(_) => self.hang_up(side),
-        }
-        Ok(())
-    }
-
-    /// A stream has ended: the lease's operations end with theirs, everything ends with the control stream.
-    fn hang_up(&mut self, side: Side) {
-        if let Some(stream) = self.stream(side) {
-            // What was said last may say why.
-            let _ended = stream.flush();
-        }
-        match side {
-            Side::Control => {
-                self.control = None;
-                self.leave();
-            }
-            Side::Data => {
-                self.data = None;
-                for key in self.table.keys_of(side) {
-                    self.abandon(key, None);
-                }
-            }
-        }
     }
 
     /// Gives an operation a turn.
@@ -417,40 +330,4 @@ impl Guest {
             self.enqueue(key);
         }
     }
-
-    /// Takes leave of children that have ended, at most so many; answers of how many.
-    pub(crate) fn reap(&mut self, most: usize) -> SysResult<Reaping> {
-        for count in 0..most {
-            match process::reap(-1)? {
-                Reaped::Ended(ended) => {
-                    self.note_end_of_service(ended);
-                    if let Some(key) = self.leaders.remove(&ended.pid)
-                        && let Some(operation) = self.table.get_mut(key)
-                        && let Work::Exec(exec) = &mut operation.work
-                    {
-                        exec.end(ended);
-                        self.enqueue(key);
-                    }
-                }
-                Reaped::Running => {
-                    self.bereaved = false;
-                    return Ok(Reaping { count, childless: false });
-                }
-                Reaped::Childless => {
-                    self.bereaved = false;
-                    return Ok(Reaping { count, childless: true });
-                }
-            }
-        }
-        self.bereaved = true;
-        Ok(Reaping { count: most, childless: false })
-    }
-}
-
-/// What [`Guest::reap`] found.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Reaping {
-    pub(crate) count: usize,
-    /// Whether there are no children at all.
-    pub(crate) childless: bool,
 }

@@ -37,10 +37,12 @@ mod processes;
 )]
 #[path = "../../protocol/mod.rs"]
 mod protocol;
+mod reaping;
 mod refusal;
 mod request;
 mod service;
 mod stream;
+mod streams;
 mod sys;
 mod table;
 mod token;

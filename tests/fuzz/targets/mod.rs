@@ -5,6 +5,7 @@
 
 pub(crate) mod config;
 pub(crate) mod link;
+pub(crate) mod mux;
 pub(crate) mod replies;
 pub(crate) mod requests;
 pub(crate) mod tar_in;

@@ -80,6 +80,14 @@ fn a_setup_that_makes_no_sense_ends_it() {
 }
 
 #[test]
+fn the_engine_can_end_it_before_it_was_told_anything() {
+    let mut newcomer = Newcomer::start(|_| {});
+    let pid = rustix::process::Pid::from_child(&newcomer.child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it is there");
+    assert_eq!(newcomer.child.wait().expect("its end").code(), Some(143));
+}
+
+#[test]
 fn a_setup_that_cannot_be_is_refused_in_words() {
     for (setup, about) in [
         (ContainerSetup::new("work"), "absolute"),

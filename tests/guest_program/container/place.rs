@@ -163,6 +163,22 @@ fn all_places_are_wiped_and_what_is_guarded_goes_back() {
 }
 
 #[test]
+fn what_was_attached_to_a_place_goes_too() {
+    use rustix::fs::{XattrFlags, getxattr, setxattr};
+    let newcomer = Newcomer::start(|_| {});
+    let workspace = newcomer.workspace();
+    let setup = newcomer.setup();
+    let mut guest = newcomer.serve(&setup);
+    if setxattr(&workspace, "user.left", b"x", XattrFlags::empty()).is_err() {
+        // This file system, like a tmpfs before Linux 6.6, has no such thing to leave.
+        return;
+    }
+    guest.control.reset(EPOCH);
+    let mut room = [0; 8];
+    assert_eq!(getxattr(&workspace, "user.left", &mut room), Err(rustix::io::Errno::NODATA));
+}
+
+#[test]
 fn a_place_that_is_gone_fails_the_reset() {
     let newcomer = Newcomer::start(|_| {});
     let setup = newcomer.setup();

@@ -85,11 +85,15 @@ fn serve(
         Heard::Setup(setup) => setup,
         Heard::Term => return Ok(TERMINATED),
     };
-    let Plan { place, missing } = match Plan::new(&setup) {
+    let Plan { place, mut missing } = match Plan::new(&setup) {
         Ok(plan) => plan,
         Err(failure) => return refuse(control, attach, failure),
     };
     let marks = Marks::new().map_err(failed("read the limits"))?;
+    if !marks.are_available() {
+        let why = "RLIMIT_RTTIME is taken; a timeout kills sessions and descendants only".to_owned();
+        missing.push(Missing { part: "marks on processes".to_owned(), why });
+    }
     let mut guest = Guest::new(place, control, data, nothing, marks).map_err(failed("start"))?;
     if let Some(attach) = attach {
         guest.attach(attach).map_err(failed("watch the attach stream"))?;

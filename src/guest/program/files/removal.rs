@@ -121,6 +121,7 @@ impl Removal {
         if file::status(directory.as_fd())?.mode != mode {
             file::set_mode(directory.as_fd(), mode)?;
         }
+        file::remove_attributes(directory.as_fd())?;
         let below = |kept: &Vec<u8>| kept.strip_prefix(path)?.strip_prefix(b"/").map(<[u8]>::to_vec);
         let scope = Scope::Contents(Kept(kept.iter().filter_map(below).collect()));
         Ok(Self { scope, levels: vec![Level::new(directory, CString::default())] })

@@ -34,6 +34,7 @@ impl Errno {
     pub(crate) const NAMETOOLONG: Self = Self(36);
     pub(crate) const NOTEMPTY: Self = Self(39);
     pub(crate) const LOOP: Self = Self(40);
+    pub(crate) const NOTSUP: Self = Self(95);
     pub(crate) const DQUOT: Self = Self(122);
 
     /// The calling thread's last one.

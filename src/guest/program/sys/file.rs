@@ -105,6 +105,8 @@ unsafe extern "C" {
     fn symlinkat(target: *const c_char, fd: RawFd, path: *const c_char) -> c_int;
     fn readlinkat(fd: RawFd, path: *const c_char, out: *mut u8, room: usize) -> isize;
     fn fchmod(fd: RawFd, mode: c_uint) -> c_int;
+    fn flistxattr(fd: RawFd, names: *mut u8, room: usize) -> isize;
+    fn fremovexattr(fd: RawFd, name: *const c_char) -> c_int;
     fn fchmodat(fd: RawFd, path: *const c_char, mode: c_uint, flags: c_int) -> c_int;
 }
 
@@ -251,6 +253,31 @@ pub(crate) fn read_link(fd: BorrowedFd<'_>, name: &CStr) -> Result<Vec<u8>> {
         check_size(unsafe { readlinkat(fd.as_raw_fd(), name.as_ptr(), target.as_mut_ptr(), target.len()) })?;
     target.truncate(length);
     Ok(target)
+}
+
+/// Removes what a user can attach to a file: attributes of his own, and access lists. Those of somebody else's
+/// file, which he can't have attached, stay.
+pub(crate) fn remove_attributes(fd: BorrowedFd<'_>) -> Result<()> {
+    const MOST: usize = 64 << 10;
+    let mut names = vec![0; MOST];
+    // SAFETY: `names` has room for as much as is asked for.
+    match check_size(unsafe { flistxattr(fd.as_raw_fd(), names.as_mut_ptr(), names.len()) }) {
+        Ok(length) => names.truncate(length),
+        Err(Errno::NOTSUP) => return Ok(()),
+        Err(errno) => return Err(errno),
+    }
+    for name in names.split_inclusive(|byte| *byte == 0) {
+        let own = name.starts_with(b"user.") || name.starts_with(b"system.posix_acl_");
+        let Ok(name) = CStr::from_bytes_with_nul(name) else { continue };
+        if own {
+            // SAFETY: `name` ends with a zero.
+            match check(unsafe { fremovexattr(fd.as_raw_fd(), name.as_ptr()) }) {
+                Ok(_) | Err(Errno::PERM) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Sets the permission bits of what is open.

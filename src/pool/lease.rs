@@ -20,7 +20,8 @@ use crate::model::{Epoch, PoolName, RuntimeId};
 /// unknown, the runtime is destroyed instead and never used again.
 ///
 /// Operations take `&self`, so several can run at once. Each is cancel-safe: dropped, it is cancelled in the
-/// guest too. File paths are relative to the workspace; absolute ones start at the runtime's own root.
+/// guest too. Awaited on a tokio runtime, that runtime must drive I/O and time (`enable_all`); on any other, ostler's
+/// own does. File paths are relative to the workspace; absolute ones start at the runtime's own root.
 #[must_use = "dropped, it goes straight back"]
 pub struct Lease {
     /// One word, so that it is returned in a register.

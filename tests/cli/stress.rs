@@ -123,6 +123,25 @@ fn at_a_fixed_rate_leases_are_timed_from_when_they_should_have_begun() {
 }
 
 #[test]
+fn what_faults_cost_is_compared_with_a_run_without() {
+    let place = Place::new();
+    let config = place.config(FAKE);
+    let words =
+        ["--seed", "2", "--ops", "3000", "--faults", "kill", "--rate", "100/1000", "--compare", "--json"];
+    let document: Value = serde_json::from_str(&run(stress(&config, &words)).expect(0).stdout).unwrap();
+    let runs = document["runs"].as_array().unwrap();
+    assert_eq!(
+        (runs.len(), &runs[0]["is_baseline"], &runs[1]["is_baseline"]),
+        (2, &true.into(), &false.into())
+    );
+    assert!(runs[0]["counts"]["faults"].as_object().unwrap().is_empty(), "{}", runs[0]["counts"]);
+    assert!(runs[1]["counts"]["faults"]["kill"].as_u64().unwrap() > 10, "{}", runs[1]["counts"]);
+    let figure = |name: &str| document["compared"][name].as_f64().unwrap();
+    let (without, with) = (figure("without_faults"), figure("with_faults"));
+    assert!(with > 0.0 && (figure("ratio") - with / without).abs() < 0.001, "{}", document["compared"]);
+}
+
+#[test]
 fn scenarios_are_flags_by_name_and_the_command_line_goes_over_them() {
     let place = Place::new();
     let scenarios = "[scenarios.s]\npools = [\"p\"]\nops = 1000\nseed = \"4\"\nfaults = \"kill,cancel\"\nrate = \"5/1000\"\n";

@@ -60,6 +60,7 @@ Examples:
   ostler stress config/demo.toml sandbox --clients 8 --for 30s
   ostler stress config/stress.toml --scenario storm --report stress-report
   ostler stress config/stress.toml fake --seed 1..20 --ops 150000
+  ostler stress config/stress.toml box --faults kill --rate 100/1000 --compare
   ostler stress pools.toml --faults kill,oom --rate 2/s --arrivals 200 --json | jq .verdict
 
 Faults: kill, hang, slow, oom, fork_bomb, disk_full, output_flood, panic, cancel, daemon_restart, daemon_hang,
@@ -197,6 +198,9 @@ pub(crate) struct StressArgs {
     /// What clients do, separated by commas: exec, files, mixed, bursts, slow, abandon, threads [default: all]
     #[arg(long, value_name = "LIST")]
     pub(crate) workload: Option<Workloads>,
+    /// Run each seed without faults first, and say what share of that throughput is left with them
+    #[arg(long)]
+    pub(crate) compare: bool,
     /// Directory for `report.html` and `report.json`; made when missing
     #[arg(long, value_name = "DIR")]
     pub(crate) report: Option<PathBuf>,

@@ -78,7 +78,9 @@ pub(crate) async fn stress(args: &StressArgs, log: LogArgs) -> anyhow::Result<u8
     let latencies = Latencies::new();
     let mut outcomes = Vec::new();
     let mut interrupted = false;
-    for seed in seeds.first..=seeds.last {
+    let without = args.compare.then(|| Arc::new(settings.without_faults()));
+    let each = |seed| without.iter().chain([&settings]).map(move |settings| (seed, Arc::clone(settings)));
+    for (seed, settings) in (seeds.first..=seeds.last).flat_map(each) {
         let board = Arc::new(Board::new());
         let mut playing = start(&settings, seed, &board, log.logger())?;
         let outcome = loop {
@@ -96,7 +98,9 @@ pub(crate) async fn stress(args: &StressArgs, log: LogArgs) -> anyhow::Result<u8
                 () = tokio::time::sleep(view.pause()) => view.show(seed, &board),
             }
         };
-        latencies.add(&board.latencies);
+        if !settings.is_baseline {
+            latencies.add(&board.latencies);
+        }
         outcomes.push(outcome);
         if interrupted {
             break;

@@ -31,6 +31,8 @@ const THREADS: usize = 4;
 /// What a run came to.
 pub(super) struct Outcome {
     pub(super) seed: u64,
+    /// Whether it was there to be compared with.
+    pub(super) is_baseline: bool,
     /// Where one seed is one run.
     pub(super) trace: Option<u64>,
     pub(super) counts: Counts,
@@ -104,6 +106,7 @@ async fn run(
     }
     let (due, is_due) = mpsc::channel(DUE);
     let menu = menu(&settings, &targets);
+    let is_baseline = settings.is_baseline;
     let parts = Parts { settings, clock, seed, board: Arc::clone(&board), targets, menu, due, log };
     let world = Arc::new(World::new(parts));
 
@@ -131,6 +134,7 @@ async fn run(
     let violations = &board.violations;
     Ok(Outcome {
         seed,
+        is_baseline,
         trace: world.fingerprint(),
         counts: board.tally.read(),
         breaches: Breach::ALL.into_iter().map(|breach| (breach, violations.count(breach))).collect(),

@@ -30,6 +30,9 @@ pub(super) struct Settings {
     pub(super) faults: Vec<Fault>,
     /// Faults that apply to no pool, and why; with `all` only.
     pub(super) left_out: Vec<(Fault, &'static str)>,
+    /// Whether it is there to be compared with.
+    #[serde(skip)]
+    pub(super) is_baseline: bool,
 }
 
 const CLIENTS: u32 = 16;
@@ -79,8 +82,14 @@ impl Settings {
                 .map_or(Workload::ALL.to_vec(), |some| some.0),
             faults,
             left_out,
+            is_baseline: false,
             config,
         })
+    }
+
+    /// The same with nothing going wrong, to be compared with.
+    pub(super) fn without_faults(&self) -> Self {
+        Self { faults: Vec::new(), is_baseline: true, ..self.clone() }
     }
 
     /// Which clock the run goes by: of its own where nothing is real.

@@ -36,15 +36,28 @@ pub(super) struct Report<'a> {
     pub(super) acquire_timed_from: &'static str,
     pub(super) latencies: Vec<(&'static str, Quantiles)>,
     pub(super) leases_per_second: f64,
+    /// With `--compare`.
+    pub(super) compared: Option<Compared>,
     pub(super) runs: Vec<Run<'a>>,
     #[serde(skip)]
     pub(super) curves: Vec<(&'static str, Vec<(f64, f64)>)>,
+}
+
+/// What faults cost in throughput.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(super) struct Compared {
+    /// Leases a second.
+    pub(super) without_faults: f64,
+    pub(super) with_faults: f64,
+    pub(super) ratio: f64,
 }
 
 /// One seed's.
 #[derive(Serialize)]
 pub(super) struct Run<'a> {
     pub(super) seed: u64,
+    /// Without faults, to be compared with.
+    pub(super) is_baseline: bool,
     pub(super) trace: Option<String>,
     pub(super) lasted_s: f64,
     pub(super) counts: &'a Counts,
@@ -66,10 +79,11 @@ impl<'a> Report<'a> {
             counts.add(&outcome.counts);
         }
         let verdict = judge(settings, outcomes, &counts);
-        let lasted: f64 = outcomes.iter().map(|outcome| outcome.lasted.as_secs_f64()).sum();
-        // Counts are far below what a float can hold.
-        #[expect(clippy::cast_precision_loss, reason = "as said above")]
-        let leases_per_second = counts.leases as f64 / lasted.max(f64::MIN_POSITIVE);
+        let with_faults = throughput(outcomes, false);
+        let compared = outcomes.iter().any(|outcome| outcome.is_baseline).then(|| {
+            let without_faults = throughput(outcomes, true);
+            Compared { without_faults, with_faults, ratio: with_faults / without_faults }
+        });
         Self {
             passed: verdict.iter().all(|kept| kept.violations == 0),
             replay,
@@ -81,7 +95,8 @@ impl<'a> Report<'a> {
             },
             latencies: Timed::ALL.map(|timed| (timed.name(), all.quantiles(timed))).into(),
             curves: Timed::ALL.map(|timed| (timed.name(), all.curve(timed))).into(),
-            leases_per_second,
+            leases_per_second: with_faults,
+            compared,
             counts,
             runs: outcomes.iter().map(Run::of).collect(),
         }
@@ -103,9 +118,10 @@ impl<'a> Report<'a> {
         let mut text = String::new();
         for run in &self.runs {
             // Writing to a string does not fail.
+            let name = if run.is_baseline { "baseline " } else { "seed     " };
             let _ = write!(
                 text,
-                "seed       {}: {} leases, {} operations",
+                "{name}  {}: {} leases, {} operations",
                 run.seed, run.counts.leases, run.counts.operations
             );
             let _ = write!(text, " in {:.1} s, {} faults", run.lasted_s, run.counts.all_faults());
@@ -140,6 +156,12 @@ impl<'a> Report<'a> {
             self.acquire_timed_from,
             self.leases_per_second
         );
+        if let Some(Compared { without_faults, with_faults, ratio }) = self.compared {
+            let _ = writeln!(
+                text,
+                "compared   {without_faults:.0} leases a second without faults, {with_faults:.0} with them: {ratio:.2} of it"
+            );
+        }
         let _ = writeln!(text, "\n{}", self.verdict_table());
         for violation in self.runs.iter().flat_map(|run| run.violations) {
             let _ = writeln!(
@@ -185,10 +207,22 @@ impl<'a> Report<'a> {
     }
 }
 
+/// Leases a second, of the runs with faults or of those without.
+fn throughput(outcomes: &[Outcome], baseline: bool) -> f64 {
+    let runs = || outcomes.iter().filter(move |outcome| outcome.is_baseline == baseline);
+    let leases: u64 = runs().map(|outcome| outcome.counts.leases).sum();
+    let lasted: f64 = runs().map(|outcome| outcome.lasted.as_secs_f64()).sum();
+    // Counts are far below what a float can hold.
+    #[expect(clippy::cast_precision_loss, reason = "as said above")]
+    let leases = leases as f64;
+    leases / lasted.max(f64::MIN_POSITIVE)
+}
+
 impl<'a> Run<'a> {
     fn of(outcome: &'a Outcome) -> Self {
         Self {
             seed: outcome.seed,
+            is_baseline: outcome.is_baseline,
             trace: outcome.trace.map(|trace| format!("{trace:#018x}")),
             lasted_s: outcome.lasted.as_secs_f64(),
             counts: &outcome.counts,

@@ -42,6 +42,10 @@ fn one_seed_is_one_trace_and_every_promise_is_kept() {
     assert!(first.contains("every promise was kept: 0 violations"), "{first}");
     assert!(trace(&first).starts_with("0x") && trace(&first) == trace(&again), "{first}{again}");
     assert_ne!(trace(&first), trace(&other));
+    assert!(
+        first.contains("not judged: the load lasted less than two minutes of the world's clock"),
+        "{first}"
+    );
     for words in ["P1 ", "P2 ", "P3 ", "P4 ", "P8 ", "P11 ", "P14 ", "p99.9 ms", "not oom:"] {
         assert!(first.contains(words), "{words}: {first}");
     }

@@ -198,6 +198,12 @@ pub(crate) struct StressArgs {
     /// What clients do, separated by commas: exec, files, mixed, bursts, slow, abandon, threads [default: all]
     #[arg(long, value_name = "LIST")]
     pub(crate) workload: Option<Workloads>,
+    /// Process of the container engine, which `daemon_hang` stops for a while
+    #[arg(long, value_name = "PID", value_parser = clap::value_parser!(u32).range(2..))]
+    pub(crate) daemon_pid: Option<u32>,
+    /// Shell command that starts the container engine again, for `daemon_restart`
+    #[arg(long, value_name = "CMD")]
+    pub(crate) daemon_restart: Option<String>,
     /// Run each seed without faults first, and say what share of that throughput is left with them
     #[arg(long)]
     pub(crate) compare: bool,

@@ -56,7 +56,8 @@ pub(super) fn play(
     log: &Logger,
 ) -> anyhow::Result<Outcome> {
     let clock = settings.clock();
-    let cast = move |_: &PoolName, spec: &PoolSpec| faults::of(spec, seed, clock);
+    let daemon = settings.daemon.clone();
+    let cast = move |name: &PoolName, spec: &PoolSpec| faults::of(name, spec, seed, clock, &daemon);
     play_with(settings, seed, board, log, cast)
 }
 

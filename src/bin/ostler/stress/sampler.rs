@@ -67,11 +67,14 @@ impl Sampler {
     fn look(&mut self) {
         self.world.judge(false);
         self.watch_progress();
-        let vitals = match self.world.clock {
-            Clock::Real => Vitals::read().unwrap_or_default(),
-            Clock::Virtual => Vitals::default(),
-        };
-        self.growth.add(self.world.now(), vitals);
+        let mut vitals = Vitals::default();
+        // Hours of another clock say nothing about how this process grows with time.
+        if self.world.clock == Clock::Real
+            && let Some(now) = Vitals::read()
+        {
+            vitals = now;
+            self.growth.add(self.world.now(), now);
+        }
         self.world.board.sample(figures(&self.world, vitals));
         if let Err(error) = self.count() {
             warn!(self.world.log, "the processes of this host can't be looked at"; "cause" => %error);
@@ -80,6 +83,18 @@ impl Sampler {
     }
 
     fn count(&mut self) -> std::io::Result<()> {
+        if self.ticks.is_multiple_of(EACH) {
+            for target in &self.world.targets {
+                if let Some(there) = target.faults.count().filter(|there| *there > target.limit()) {
+                    let words = format!(
+                        "pool {}: {there} runtimes at once, where {} may be",
+                        target.pool.name(),
+                        target.limit()
+                    );
+                    self.world.breach(Breach::Exceeded, words);
+                }
+            }
+        }
         let Some(census) = &mut self.census else { return Ok(()) };
         let world = Arc::clone(&self.world);
         if let Some((breach, what)) = census.count()? {

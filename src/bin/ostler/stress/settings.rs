@@ -4,7 +4,7 @@ use ostler::model::{BackendSpec, PoolSpec};
 use ostler::{Config, PoolName};
 use serde::Serialize;
 
-use super::faults::{self, Clock, Fault, Wanted};
+use super::faults::{self, Clock, Daemon, Fault, Wanted};
 use super::pace::Length;
 use super::rate::{Rate, Seeds};
 use super::scenario::Scenario;
@@ -30,6 +30,8 @@ pub(super) struct Settings {
     pub(super) faults: Vec<Fault>,
     /// Faults that apply to no pool, and why; with `all` only.
     pub(super) left_out: Vec<(Fault, &'static str)>,
+    #[serde(skip)]
+    pub(super) daemon: Daemon,
     /// Whether it is there to be compared with.
     #[serde(skip)]
     pub(super) is_baseline: bool,
@@ -66,7 +68,8 @@ impl Settings {
             (None, None) => scenario.length.unwrap_or(Length::For(LENGTH)),
         };
         let wanted = args.faults.clone().or(scenario.faults).unwrap_or(Wanted::All);
-        let (faults, left_out) = choose(&wanted, &config)?;
+        let daemon = Daemon { pid: args.daemon_pid, restart: args.daemon_restart.clone() };
+        let (faults, left_out) = choose(&wanted, &config, &daemon)?;
         Ok(Self {
             pools: config.pools.keys().cloned().collect(),
             scenario: args.scenario.clone(),
@@ -82,6 +85,7 @@ impl Settings {
                 .map_or(Workload::ALL.to_vec(), |some| some.0),
             faults,
             left_out,
+            daemon,
             is_baseline: false,
             config,
         })
@@ -116,9 +120,10 @@ fn clock(config: &Config) -> Clock {
 type Chosen = (Vec<Fault>, Vec<(Fault, &'static str)>);
 
 /// The faults that some pool can suffer. One that was named and that none can is an error.
-fn choose(wanted: &Wanted, config: &Config) -> anyhow::Result<Chosen> {
+fn choose(wanted: &Wanted, config: &Config, daemon: &Daemon) -> anyhow::Result<Chosen> {
     let clock = clock(config);
-    let faults: Vec<_> = config.pools.values().map(|spec| faults::of(spec, 0, clock).0).collect();
+    let faults: Vec<_> =
+        config.pools.iter().map(|(name, spec)| faults::of(name, spec, 0, clock, daemon).0).collect();
     // Nothing when any pool can suffer it, else why the first can't.
     let refusal = |fault: Fault| {
         let refusals: Vec<_> = faults.iter().filter_map(|faults| faults.refuses(fault)).collect();

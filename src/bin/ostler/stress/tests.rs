@@ -192,7 +192,8 @@ fn all_faults_together_break_nothing_and_one_seed_is_one_trace() {
     let log = Logger::root(Discard, o!());
     super::caught::hush();
     let play = |seed| {
-        let cast = move |_: &_, spec: &_| faults::of(spec, seed, super::faults::Clock::Virtual);
+        let daemon = faults::Daemon::default();
+        let cast = move |name: &_, spec: &_| faults::of(name, spec, seed, faults::Clock::Virtual, &daemon);
         play_with(&settings, seed, &Arc::new(Board::new()), &log, cast).unwrap()
     };
     let mut traces = Vec::new();

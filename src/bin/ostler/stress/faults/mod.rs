@@ -4,6 +4,8 @@
 //! client with a lease carries the order out. The others come from outside, which is a matter of the backend:
 //! its [`Faults`] do them, and say which they can't.
 
+mod container;
+mod engine;
 mod fake;
 mod injector;
 mod kind;
@@ -15,10 +17,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use fastrand::Rng;
-use ostler::Pool;
 use ostler::backend::Backend;
 use ostler::model::{BackendSpec, PoolSpec};
+use ostler::{Pool, PoolName};
 
+use self::engine::Engine;
 use super::world::World;
 
 pub(super) use fake::JUMP;
@@ -40,6 +43,11 @@ pub(super) trait Faults: Send + Sync {
     /// Runtimes that still are, as far as only the backend knows.
     fn alive(&self) -> u64 {
         0
+    }
+
+    /// Runtimes there are at this moment, where that can be seen past the pool and all at once.
+    fn count(&self) -> Option<usize> {
+        None
     }
 }
 
@@ -68,6 +76,15 @@ impl Scene<'_> {
     }
 }
 
+/// What may be done to an engine, which is not ours: only what the user has said.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Daemon {
+    /// Its process, to be stopped and let go on.
+    pub(super) pid: Option<u32>,
+    /// A command that starts it again.
+    pub(super) restart: Option<String>,
+}
+
 /// Which clock a run goes by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Clock {
@@ -78,7 +95,17 @@ pub(super) enum Clock {
 }
 
 /// Who does harm to the runtimes of a pool, and the backend that makes them where that takes one of our own.
-pub(super) fn of(spec: &PoolSpec, seed: u64, clock: Clock) -> (Arc<dyn Faults>, Option<Arc<dyn Backend>>) {
+pub(super) fn of(
+    pool: &PoolName,
+    spec: &PoolSpec,
+    seed: u64,
+    clock: Clock,
+    daemon: &Daemon,
+) -> (Arc<dyn Faults>, Option<Arc<dyn Backend>>) {
+    let containers = |of: &_, variables: &[&str], usual: &[&str]| {
+        let socket = Engine::of(of, variables, usual);
+        Arc::new(container::Containers::new(pool, socket, of, &spec.limits, daemon))
+    };
     match &spec.backend {
         BackendSpec::Fake(faults) => {
             let staged = Arc::new(fake::Staged::new(faults, seed, clock));
@@ -86,7 +113,13 @@ pub(super) fn of(spec: &PoolSpec, seed: u64, clock: Clock) -> (Arc<dyn Faults>, 
             (staged, Some(backend))
         }
         BackendSpec::Process(process) => (Arc::new(process::Outside::new(process, &spec.limits)), None),
-        _ => (Arc::new(Nothing), None),
+        BackendSpec::Docker(of) => {
+            (containers(of, &["DOCKER_HOST"], &["/var/run/docker.sock", "/run/docker.sock"]), None)
+        }
+        BackendSpec::Podman(of) => {
+            (containers(of, &["CONTAINER_HOST", "DOCKER_HOST"], &["/run/podman/podman.sock"]), None)
+        }
+        BackendSpec::Custom => (Arc::new(Nothing), None),
     }
 }
 

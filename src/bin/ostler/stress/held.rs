@@ -11,8 +11,8 @@ use super::latency::Timed;
 use super::token::Token;
 use super::world::{Target, World};
 
-/// Where a lease can write, beside its workspace.
-const PLACES: [&str; 3] = [".", "/tmp", "/dev/shm"];
+/// Where a lease can write: its workspace, and beside it.
+const PLACES: [&str; 3] = ["", "/tmp", "/dev/shm"];
 
 /// After this a client drops a file operation in a fake runtime, where one may be made to hang on its own.
 const GIVE_UP: Duration = Duration::from_secs(5);
@@ -105,7 +105,7 @@ impl Held {
         let places = if self.target().is_fake() { &PLACES[..1] } else { &PLACES[..] };
         for place in places {
             // Some isolation has no such directory, or none that can be written to.
-            let optional = *place != ".";
+            let optional = !place.is_empty();
             let listed = self.file(self.lease.list(place), optional).await;
             let Some(entries) = listed else {
                 if optional && !self.is_lost() {

@@ -56,5 +56,5 @@ pub use model::{Epoch, Exhausted, PoolName, PoolSpec, Reason, RuntimeId, State};
 pub use observe::{Change, PoolEvent, Snapshot, Status};
 pub use pool::{
     BlockingEvents, Builder, Error, ErrorKind, Events, Lease, LeaseRequest, Ostler, Phase, Pool, Reloaded,
-    blocking,
+    Stopper, blocking,
 };

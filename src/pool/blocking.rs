@@ -89,6 +89,12 @@ impl Ostler {
         self.inner.metrics()
     }
 
+    /// As [`Ostler::stopper`](crate::Ostler::stopper).
+    #[must_use]
+    pub fn stopper(&self) -> super::Stopper {
+        self.inner.stopper()
+    }
+
     /// As [`Ostler::shutdown`](crate::Ostler::shutdown).
     ///
     /// # Errors
@@ -148,6 +154,14 @@ impl Pool {
     /// As there.
     pub fn drain(&self) -> Result<(), Error> {
         self.wait(self.inner.drain())
+    }
+
+    /// As [`Pool::drain_within`](crate::Pool::drain_within).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn drain_within(&self, grace: Duration) -> Result<(), Error> {
+        self.wait(self.inner.drain_within(grace))
     }
 
     /// As [`Pool::status`](crate::Pool::status).

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::acquire::Acquire;
 use super::lease::Lease;
-use super::{Error, ErrorKind, LeaseRequest, ask, timer};
+use super::{Error, ErrorKind, LeaseRequest, ask, ending, timer};
 use crate::actor::{Drain, Inspect, Reconfigure, Resource, Shared, Supervisor};
 use crate::config::Config;
 use crate::guest::Session;
@@ -107,6 +107,18 @@ impl Pool {
     /// [`ErrorKind::Closed`] when ostler was shut down meanwhile.
     pub async fn drain(&self) -> Result<(), Error> {
         self.ask("drain", |finished| Drain { pool: self.name().clone(), finished }).await
+    }
+
+    /// As [`drain`](Self::drain), but only for as long as `grace`; then leased runtimes go at once. Takes two seconds
+    /// more at most, whatever hangs.
+    ///
+    /// Cancel-safe: dropped, the drain goes on, patiently.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Survivors`] with the names of runtimes that could not be ended. They are tried again and again.
+    pub async fn drain_within(&self, grace: Duration) -> Result<(), Error> {
+        let survivors = ending::drain_all(std::slice::from_ref(self), grace, std::future::pending()).await;
+        if survivors.is_empty() { Ok(()) } else { Err(self.error("drain", ErrorKind::Survivors(survivors))) }
     }
 
     /// Waits until `min` runtimes are ready, or as many as there may be besides the leased ones.

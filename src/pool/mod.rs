@@ -5,6 +5,7 @@ mod ask;
 mod backends;
 pub mod blocking;
 mod builder;
+mod ending;
 mod error;
 mod events;
 mod handle;
@@ -15,6 +16,7 @@ mod template;
 mod timer;
 
 pub use builder::Builder;
+pub use ending::Stopper;
 pub use error::{Error, ErrorKind, Phase};
 pub use events::{BlockingEvents, Events};
 pub use handle::Pool;

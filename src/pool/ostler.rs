@@ -3,21 +3,24 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::Addr;
 use slog::{Logger, info, o, warn};
 use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 
 use super::builder::Builder;
 use super::timer::within;
-use super::{BlockingEvents, Error, ErrorKind, Events, Pool, ask, backends, template};
-use crate::actor::{Drain, DrainNow, MadeBy, OpenPool, Reconfigure, Supervisor, Tree};
+use super::{BlockingEvents, Error, ErrorKind, Events, Pool, Stopper, ask, backends, ending, template};
+use crate::actor::{MadeBy, OpenPool, Reconfigure, Tree};
 use crate::backend::Backend;
 use crate::config::Config;
-use crate::model::{BackendSpec, PoolName, PoolSpec, State};
+use crate::model::{BackendSpec, PoolName, PoolSpec};
 use crate::observe::render;
 
-/// How long runtimes may take to go after they were told to go at once.
-const LAST_CALL: Duration = Duration::from_millis(1500);
+/// How long backends may take to remove what runtimes shared, all of them together.
+const CLOSING: Duration = Duration::from_millis(300);
+
+/// How long the actors may take to stop.
+const STOPPING: Duration = Duration::from_millis(300);
 
 /// Keeps the pools of a configuration. The first thing an application makes, and the last it ends.
 ///
@@ -26,6 +29,7 @@ const LAST_CALL: Duration = Duration::from_millis(1500);
 pub struct Ostler {
     /// `None` once it has been shut down.
     tree: Option<Tree>,
+    stopper: Stopper,
     config: Config,
     pools: BTreeMap<PoolName, Running>,
     log: Logger,
@@ -75,7 +79,8 @@ impl Ostler {
         let tree = Tree::start(placement, seed, faults, tree_log)
             .await
             .map_err(|error| Error::new("start", ErrorKind::Start(Box::new(error))))?;
-        let mut ostler = Self { tree: Some(tree), config: config.clone(), pools: BTreeMap::new(), log };
+        let (tree, stopper) = (Some(tree), Stopper::new());
+        let mut ostler = Self { tree, stopper, config: config.clone(), pools: BTreeMap::new(), log };
         for (name, spec) in &config.pools {
             let own = backends.get(name).cloned();
             if let Err(error) = ostler.open(name, spec, own).await {
@@ -166,8 +171,14 @@ impl Ostler {
         Ok(reloaded)
     }
 
+    /// What hurries a [`shutdown`](Self::shutdown), which takes the ostler itself.
+    #[must_use]
+    pub fn stopper(&self) -> Stopper {
+        self.stopper.clone()
+    }
+
     /// Ends everything: waiters fail, leases may finish for as long as the configuration's `shutdown_grace`, then
-    /// every runtime goes. Takes at most that and two seconds.
+    /// every runtime goes. Takes at most that and two seconds, whatever hangs.
     ///
     /// Cancel-safe: dropped, everything ends at once in the background.
     ///
@@ -184,7 +195,7 @@ impl Ostler {
     /// As [`shutdown`](Self::shutdown).
     pub async fn shutdown_within(mut self, grace: Duration) -> Result<(), Error> {
         let Some(tree) = self.tree.take() else { return Ok(()) };
-        end(tree, std::mem::take(&mut self.pools), grace, self.log.clone()).await
+        end(tree, std::mem::take(&mut self.pools), grace, self.stopper.clone(), self.log.clone()).await
     }
 
     async fn open(
@@ -258,7 +269,7 @@ impl Ostler {
     fn close_when_drained(&self, name: PoolName, running: Running) {
         let Some(tree) = &self.tree else { return };
         let log = self.log.clone();
-        let drain = drain(&running.pool.supervisor, &name);
+        let drain = ending::drain(&running.pool.supervisor, &name);
         tree.runtime.spawn(async move {
             drain.await;
             if let Err(error) = running.backend.close().await {
@@ -274,7 +285,7 @@ impl Drop for Ostler {
         let (pools, log) = (std::mem::take(&mut self.pools), self.log.clone());
         let runtime = tree.runtime.clone();
         runtime.spawn(async move {
-            if let Err(error) = end(tree, pools, Duration::ZERO, log.clone()).await {
+            if let Err(error) = end(tree, pools, Duration::ZERO, Stopper::new(), log.clone()).await {
                 warn!(log, "dropped without shutdown"; "cause" => %error);
             }
         });
@@ -292,62 +303,39 @@ async fn end(
     tree: Tree,
     pools: BTreeMap<PoolName, Running>,
     grace: Duration,
+    stopper: Stopper,
     log: Logger,
 ) -> Result<(), Error> {
     info!(log, "shutting down"; "grace" => ?grace);
-    let mut drains: Vec<_> = pools.keys().map(|name| Box::pin(drain(&tree.supervisor, name))).collect();
-    within(&tree.runtime, grace, all(&mut drains)).await;
-    for name in pools.keys() {
-        // An error is a supervisor that has ended, or that panics over nothing else; survivors are named below.
-        let _: Result<(), ErrorKind> = ask::tell(&tree.supervisor, DrainNow { pool: name.clone() }).await;
+    let (handles, backends): (Vec<_>, Vec<_>) =
+        pools.into_values().map(|running| (running.pool, running.backend)).unzip();
+    let survivors = ending::drain_all(&handles, grace, stopper.hurried()).await;
+    let home = tree.runtime.clone();
+    let mut closing = JoinSet::new();
+    for (pool, backend) in handles.into_iter().zip(backends) {
+        let close = backend.close();
+        closing.spawn_on(async move { (pool, close.await) }, &home);
     }
-    within(&tree.runtime, LAST_CALL, all(&mut drains)).await;
-    let survivors = survivors(&pools).await;
-    for (name, running) in &pools {
-        if let Some(Err(error)) = within(&tree.runtime, LAST_CALL, running.backend.close()).await {
-            warn!(log, "backend did not close"; "pool" => %name, "cause" => %error);
+    let close = async {
+        while let Some(closed) = closing.join_next().await {
+            match closed {
+                Ok((_, Ok(()))) => {}
+                Ok((pool, Err(error))) => {
+                    warn!(log, "backend did not close"; "pool" => %pool.name(), "cause" => %error);
+                }
+                Err(error) => warn!(log, "backend did not close"; "cause" => %error),
+            }
         }
+    };
+    if within(&home, CLOSING, close).await.is_none() {
+        warn!(log, "backends did not close in time");
     }
-    within(&tree.runtime, LAST_CALL, tree.flush()).await;
-    tree.stop().await;
+    let stop = async {
+        tree.flush().await;
+        tree.stop().await;
+    };
+    if within(&home, STOPPING, stop).await.is_none() {
+        warn!(log, "the actors did not stop in time and are left behind");
+    }
     if survivors.is_empty() { Ok(()) } else { Err(Error::new("shutdown", ErrorKind::Survivors(survivors))) }
-}
-
-/// Drains a pool, starting at once. Ready when it has drained, or can't any more.
-fn drain(supervisor: &Addr<Supervisor>, name: &PoolName) -> impl Future<Output = ()> + Send + use<> {
-    let (supervisor, name) = (supervisor.clone(), name.clone());
-    let (finished, done) = oneshot::channel();
-    supervisor.do_send(Drain { pool: name.clone(), finished });
-    async move {
-        if done.await.is_err() {
-            // Lost in a panic of the supervisor, or there is none any more.
-            let again = |finished| Drain { pool: name.clone(), finished };
-            let _: Result<(), ErrorKind> = ask::ask(&supervisor, again).await;
-        }
-    }
-}
-
-/// Ready when every pool has drained, or can't any more.
-async fn all(drains: &mut Vec<impl Future<Output = ()> + Unpin>) {
-    while let Some(drain) = drains.last_mut() {
-        drain.await;
-        drains.pop();
-    }
-}
-
-/// Runtimes that are not gone, as `pool/runtime (handle)`.
-async fn survivors(pools: &BTreeMap<PoolName, Running>) -> Vec<String> {
-    let mut names = Vec::new();
-    for (name, running) in pools {
-        let status = running.pool.status();
-        if status.states.iter().all(|(state, count)| *state == State::Gone || *count == 0) {
-            continue;
-        }
-        if let Ok(snapshot) = running.pool.snapshot().await {
-            names.extend(
-                snapshot.runtimes.iter().map(|runtime| format!("{name}/{} ({})", runtime.id, runtime.handle)),
-            );
-        }
-    }
-    names
 }

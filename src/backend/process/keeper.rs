@@ -49,8 +49,9 @@ impl Keeper {
 
 impl Drop for Keeper {
     fn drop(&mut self) {
-        // Fails when it has ended, which is what is wanted.
+        // Both fail when it has ended, which is what is wanted. A stopped one hears of nothing before it goes on.
         let _ = pidfd_send_signal(&*self.pidfd, Signal::TERM);
+        let _ = pidfd_send_signal(&*self.pidfd, Signal::CONT);
     }
 }
 
@@ -87,6 +88,8 @@ impl Ending {
         for signal in [Signal::TERM, Signal::KILL] {
             // Fails when it has ended, which shows below.
             let _ = pidfd_send_signal(&*self.pidfd, signal);
+            // A stopped one hears of nothing before it goes on.
+            let _ = pidfd_send_signal(&*self.pidfd, Signal::CONT);
             if let Ok(ended) = timeout(PATIENCE, self.end.wait()).await {
                 return Ok(ended);
             }

@@ -3,12 +3,12 @@
 mod announce;
 mod reload;
 
+use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use ostler::{Config, Ostler};
 use slog::{Logger, info, warn};
-use tokio::task::JoinSet;
 
 use crate::args::{LogArgs, RunArgs};
 use crate::exit;
@@ -59,16 +59,13 @@ async fn stop(
     log: &Logger,
 ) -> Result<(), ostler::Error> {
     info!(log, "draining"; "grace" => ?grace);
-    let mut drains = JoinSet::new();
-    for pool in ostler.pools() {
-        let pool = pool.clone();
-        drains.spawn(async move { pool.drain().await });
-    }
+    let stopper = ostler.stopper();
+    let mut shutdown = pin!(ostler.shutdown_within(grace));
     tokio::select! {
         biased;
         _ = signals.stop() => info!(log, "stopping now"),
-        _ = drains.join_all() => {}
-        () = tokio::time::sleep(grace) => {}
+        ended = &mut shutdown => return ended,
     }
-    ostler.shutdown_within(Duration::ZERO).await
+    stopper.now();
+    shutdown.await
 }

@@ -4,5 +4,10 @@
 #![cfg(feature = "docker")]
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
+mod attach;
 mod engine;
+mod exit;
+mod image;
 mod lease;
+mod logs;
+mod owner;

@@ -20,7 +20,7 @@ const POLL: Duration = Duration::from_secs(2);
 /// Between two sweeps.
 const SWEEP: Duration = Duration::from_secs(30);
 /// Between the two sightings of an orphan.
-const AGAIN: Duration = Duration::from_millis(500);
+const AGAIN: Duration = Duration::from_millis(250);
 /// Before a lost event stream is opened again.
 const RECONNECT: Duration = Duration::from_millis(250);
 
@@ -49,13 +49,6 @@ async fn rounds(site: Weak<Site>, log: Logger) {
     let mut in_trouble = false;
     loop {
         let Some(site) = site.upgrade() else { return };
-        let looked = look(&site).await;
-        match &looked {
-            Ok(()) if in_trouble => info!(log, "the engine is back"),
-            Err(error) if !in_trouble => warn!(log, "{}", with_causes(error)),
-            _ => {}
-        }
-        in_trouble = looked.is_err();
         if !in_trouble && Instant::now() >= sweep_at {
             match sweep(&site).await {
                 Ok(0) => {}
@@ -64,6 +57,13 @@ async fn rounds(site: Weak<Site>, log: Logger) {
             }
             sweep_at = Instant::now() + SWEEP;
         }
+        let looked = look(&site).await;
+        match &looked {
+            Ok(()) if in_trouble => info!(log, "the engine is back"),
+            Err(error) if !in_trouble => warn!(log, "{}", with_causes(error)),
+            _ => {}
+        }
+        in_trouble = looked.is_err();
         drop(site);
         sleep(POLL).await;
     }

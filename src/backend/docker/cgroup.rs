@@ -18,6 +18,23 @@ pub(super) fn of(pid: u32) -> io::Result<PathBuf> {
         .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no cgroup of the container is in sight"))
 }
 
+/// The file that counts what was killed in a container's cgroup for want of memory, by the pid of one of its
+/// processes. None where there is none in sight.
+pub(super) fn oom_counter(pid: u32) -> Option<PathBuf> {
+    let cgroups = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+    let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
+    let mut files = directories(&mounts, &cgroups)
+        .into_iter()
+        .flat_map(|directory| ["memory.oom_control", "memory.events"].map(|name| directory.join(name)));
+    files.find(|file| oom_kills(file).is_some())
+}
+
+/// What it counts; none when the cgroup is gone.
+pub(super) fn oom_kills(counter: &Path) -> Option<u64> {
+    let text = fs::read_to_string(counter).ok()?;
+    text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
+}
+
 /// Where the paths in `/proc/PID/cgroup` are in what is mounted. Root directories are left out, since everybody
 /// is in them.
 fn directories(mounts: &str, cgroups: &str) -> Vec<PathBuf> {

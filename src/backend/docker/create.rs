@@ -19,6 +19,8 @@ use crate::protocol::WORKSPACE;
 pub(super) const NOBODY: &str = "65534:65534";
 
 /// Where our own are in a container: nothing of an image is likely to be there.
+pub(super) const OWN: &str = "/.ostler";
+pub(super) const GUEST_NAME: &str = "guest";
 pub(super) const GUEST: &str = "/.ostler/guest";
 pub(super) const LINK: &str = "/.ostler/link";
 /// The socket's name in the link's directory.
@@ -121,11 +123,19 @@ impl Order<'_> {
             device_requests: devices(&spec.gpus).map(|request| vec![request]),
             runtime: spec.runtime.clone(),
             init: Some(spec.init),
-            log_config: Some(HostConfigLogConfig {
+            log_config: Some(self.log_config()),
+            ..HostConfig::default()
+        }
+    }
+
+    fn log_config(&self) -> HostConfigLogConfig {
+        match self.entry {
+            Entry::Link { .. } => HostConfigLogConfig {
                 typ: Some("json-file".to_owned()),
                 config: Some(HashMap::from([("max-size".to_owned(), ENGINE_LOG.to_owned())])),
-            }),
-            ..HostConfig::default()
+            },
+            // The output is the conversation with the guest.
+            Entry::Attach => HostConfigLogConfig { typ: Some("none".to_owned()), config: None },
         }
     }
 
@@ -159,7 +169,12 @@ impl Order<'_> {
                 mount(MountType::BIND, &program.to_string_lossy(), Path::new(GUEST), true),
                 mount(MountType::BIND, &directory.to_string_lossy(), Path::new(LINK), true),
             ],
-            Entry::Attach => Vec::new(),
+            // A volume without a name goes with its container, and can be filled where the root is read-only.
+            Entry::Attach => vec![ApiMount {
+                typ: Some(MountType::VOLUME),
+                target: Some(OWN.to_owned()),
+                ..ApiMount::default()
+            }],
         };
         let theirs = self.spec.volumes.iter().filter_map(|volume| {
             let read_only = volume.access == VolumeAccess::ReadOnly;

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
+use super::cgroup;
 use super::client::{Engine, EngineError, QUICK};
 use crate::backend::Exit;
 
@@ -30,6 +32,8 @@ pub(super) struct Watch {
     id: String,
     /// The guest's process, where it is one of this host's: sees its end at once, engine or not.
     process: Option<AsyncFd<OwnedFd>>,
+    /// Counts what was killed in it for want of memory. Not all engines look there.
+    oom: Option<PathBuf>,
     /// Somebody has heard something: the event stream, the polling, the transport.
     news: Arc<Notify>,
 }
@@ -45,7 +49,8 @@ impl Watch {
         if pid.is_some() && process.is_none() {
             news.notify_one();
         }
-        Self { engine, id, process, news }
+        let oom = pid.and_then(|pid| cgroup::oom_counter(pid.unsigned_abs()));
+        Self { engine, id, process, oom, news }
     }
 
     /// Waits for the end.
@@ -55,7 +60,9 @@ impl Watch {
                 () = ended(self.process.as_ref()) => true,
                 () = self.news.notified() => false,
             };
-            if let Some(cause) = self.ask(process_ended).await {
+            // At once, since the engine takes the cgroup away.
+            let oom_kills = self.oom.as_deref().and_then(cgroup::oom_kills).unwrap_or(0);
+            if let Some(cause) = self.ask(process_ended, oom_kills > 0).await {
                 return Exit { cause };
             }
         }
@@ -63,11 +70,11 @@ impl Watch {
 
     /// What the engine says of the end; `None` when there is none. That the process has ended is beyond doubt,
     /// the engine just may not know it yet.
-    async fn ask(&self, process_ended: bool) -> Option<String> {
+    async fn ask(&self, process_ended: bool, oom: bool) -> Option<String> {
         let until = Instant::now() + ENGINE_LAG;
         loop {
             match inspect(&self.engine, &self.id).await {
-                Ok(state) if !is_running(&state) => return Some(cause(&state)),
+                Ok(state) if !is_running(&state) => return Some(cause(&state, oom)),
                 Err(EngineError::Missing(_)) => return Some("removed by somebody else".to_owned()),
                 _ if !process_ended => return None,
                 // Podman has a state on the way to its end that is in nobody's books.
@@ -113,12 +120,12 @@ pub(super) fn is_running(state: &ContainerState) -> bool {
 }
 
 /// How it ended, in words.
-pub(super) fn cause(state: &ContainerState) -> String {
+pub(super) fn cause(state: &ContainerState, oom: bool) -> String {
     let code = state.exit_code.unwrap_or_default();
     let said = state.error.as_deref().unwrap_or_default();
     let how = match code {
-        // The engine remembers that *something* in it was killed for want of memory.
-        KILLED if state.oom_killed == Some(true) => "out of memory".to_owned(),
+        // Both are of anything in it that was killed for want of memory.
+        KILLED if oom || state.oom_killed == Some(true) => "out of memory".to_owned(),
         code if code > 128 && code < 128 + 65 => format!("signal {}", code - 128),
         code => format!("exit status {code}"),
     };
@@ -132,22 +139,22 @@ mod tests {
     #[test]
     fn causes_are_in_words() {
         let ended = |code, oom| {
-            cause(&ContainerState {
-                exit_code: Some(code),
-                oom_killed: Some(oom),
-                ..ContainerState::default()
-            })
+            let state =
+                ContainerState { exit_code: Some(code), oom_killed: Some(oom), ..ContainerState::default() };
+            cause(&state, false)
         };
         assert_eq!(ended(0, false), "exit status 0");
         assert_eq!(ended(3, true), "exit status 3");
         assert_eq!(ended(137, false), "signal 9");
         assert_eq!(ended(137, true), "out of memory");
         assert_eq!(ended(143, false), "signal 15");
+        let unnoticed = ContainerState { exit_code: Some(137), ..ContainerState::default() };
+        assert_eq!(cause(&unnoticed, true), "out of memory");
         let failed = ContainerState {
             exit_code: Some(127),
             error: Some("no such file".to_owned()),
             ..ContainerState::default()
         };
-        assert_eq!(cause(&failed), "exit status 127: no such file");
+        assert_eq!(cause(&failed, false), "exit status 127: no such file");
     }
 }

@@ -43,6 +43,10 @@ impl Ground {
         Ok(ground)
     }
 
+    pub(super) fn path(&self) -> &Path {
+        &self.directory
+    }
+
     /// The guest program.
     pub(super) fn program(&self) -> PathBuf {
         self.directory.join(PROGRAM)

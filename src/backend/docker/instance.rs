@@ -1,20 +1,30 @@
 use std::collections::BTreeMap;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use slog::{Logger, debug};
+use tokio::task::spawn_blocking;
+
 use super::container::Container;
+use super::journal::{Journal, Journals};
+use super::output;
 use super::ports::Reserved;
 use super::verify::Inspector;
-use crate::backend::{BackendError, BoxFuture, Instance, Residue};
+use crate::backend::{BackendError, BoxFuture, Instance, Residue, with_causes};
 use crate::model::Port;
 
 /// One container that serves.
 #[derive(Debug)]
 pub(super) struct Kept {
+    pub(super) log: Logger,
     pub(super) container: Container,
     /// Shared with verifications under way.
     pub(super) inspector: Arc<Inspector>,
     pub(super) endpoints: BTreeMap<Port, SocketAddr>,
+    /// Where the engine's log of it goes in the end; none where it is read all along.
+    pub(super) unread: Option<Arc<Journal>>,
+    pub(super) journals: Journals,
     /// Freed with the container.
     pub(super) _ports: Reserved,
 }
@@ -36,6 +46,23 @@ impl Instance for Kept {
     fn destroy(&mut self) -> BoxFuture<Result<(), BackendError>> {
         let removal = self.container.removal();
         let step = format!("remove container {}", self.container.short());
-        Box::pin(async move { removal.await.map_err(|error| error.at(step)) })
+        let unread = self.unread.take();
+        let (engine, id) = (Arc::clone(self.container.engine()), self.container.id().to_owned());
+        let (log, journals) = (self.log.clone(), self.journals.clone());
+        Box::pin(async move {
+            if let Some(journal) = unread
+                && let Err(error) = output::collect(&engine, &id, &journal).await
+            {
+                // What it said is lost with it; it must go all the same.
+                debug!(log, "{}", with_causes(&error));
+            }
+            removal.await.map_err(|error| error.at(step))?;
+            if let Err(error) =
+                spawn_blocking(move || journals.prune()).await.map_err(io::Error::other).flatten()
+            {
+                debug!(log, "old logs are still there: {error}");
+            }
+            Ok(())
+        })
     }
 }

@@ -1,51 +1,43 @@
 //! From a request to a container whose guest can be spoken to.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bollard::models::ContainerCreateBody;
-use bollard::query_parameters::{CreateContainerOptionsBuilder, LogsOptionsBuilder};
-use futures_util::TryStreamExt;
+use bollard::query_parameters::CreateContainerOptionsBuilder;
 use slog::{info, warn};
-use tokio::task::spawn_blocking;
 
 use super::address::Address;
 use super::client::{EngineError, QUICK, WORK};
 use super::container::{Container, clear};
-use super::create::{Entry, Order, SOCKET};
+use super::create::{Entry, Order};
 use super::entry::Way;
-use super::exit::{self, Watch};
-use super::image::Image;
+use super::exit::Watch;
 use super::instance::Kept;
+use super::journal::Journal;
+use super::parts::Parts;
 use super::ports::{self, Reserved};
 use super::register::Charge;
 use super::site::Site;
 use super::verify::{Inspector, Scope};
-use super::{Flavor, Shared, podman, secrets, setup};
-use crate::backend::owner::plain;
-use crate::backend::{BackendError, Launch, Launched};
-use crate::guest::{Contained, Doorway, Visitor, connect_container};
-use crate::model::{ContainerMode, Port, Seccomp};
-use crate::protocol::ContainerSetup;
+use super::{Flavor, Shared, output, podman, setup};
+use crate::backend::{BackendError, Launch, Launched, with_causes};
+use crate::guest::Contained;
+use crate::model::{ContainerMode, Port};
 
 /// Longest a guest may take for one answer. The pool's own launch timeout is usually shorter.
-const ANSWER: Duration = Duration::from_secs(30);
+pub(super) const ANSWER: Duration = Duration::from_secs(30);
 /// How long the first guest is waited for where it is not known whether it can come in.
 const TRIAL: Duration = Duration::from_secs(5);
-/// Before a guest that has not come is asked for at the engine.
-const USUALLY: Duration = Duration::from_millis(300);
-/// Most of a container's last words that go into an error, bytes.
-const LAST_WORDS: usize = 2 << 10;
 
 /// Why there is no container.
-struct Failure {
-    error: BackendError,
+pub(super) struct Failure {
+    pub(super) error: BackendError,
     /// Whether the way in may be at fault.
-    no_way_in: bool,
+    pub(super) no_way_in: bool,
 }
 
 impl From<BackendError> for Failure {
@@ -54,25 +46,16 @@ impl From<BackendError> for Failure {
     }
 }
 
-fn no_attach(why: &str) -> BackendError {
-    BackendError::passing("only engines that share our file system are spoken to", why)
-}
-
-/// All that one container is made from, fetched.
-struct Parts {
-    name: String,
-    image: Arc<Image>,
-    setup: ContainerSetup,
-    profile: Option<String>,
-}
-
 /// A container whose guest has come in and been set up.
-struct Entered {
-    container: Container,
-    reserved: Reserved,
-    pid: Option<i32>,
-    watch: Watch,
-    guest: Contained,
+pub(super) struct Entered {
+    pub(super) container: Container,
+    pub(super) reserved: Reserved,
+    /// The guest's, where it can be seen from here.
+    pub(super) pid: Option<i32>,
+    pub(super) watch: Watch,
+    pub(super) guest: Contained,
+    pub(super) journal: Arc<Journal>,
+    pub(super) way: Way,
 }
 
 impl Shared {
@@ -92,14 +75,16 @@ impl Shared {
             Some(Way::Link) => {
                 self.by_link(site, launch, &parts, ANSWER).await.map_err(|failure| failure.error)
             }
-            Some(Way::Attach) => Err(no_attach("transport = \"attach\"")),
+            Some(Way::Attach) => self.by_attach(site, launch, &parts).await,
             None => match self.by_link(site, launch, &parts, TRIAL).await {
                 Ok(launched) => {
                     self.found(site, Way::Link, "");
                     Ok(launched)
                 }
                 Err(Failure { error, no_way_in: true }) => {
-                    Err(no_attach(&crate::backend::with_causes(&error)))
+                    let launched = self.by_attach(site, launch, &parts).await?;
+                    self.found(site, Way::Attach, &with_causes(&error));
+                    Ok(launched)
                 }
                 Err(failure) => Err(failure.error),
             },
@@ -115,82 +100,15 @@ impl Shared {
         }
     }
 
-    async fn fetch(&self, site: &Site, launch: &Launch) -> Result<Parts, BackendError> {
-        let image = self.images.get(&site.engine).await?;
-        let mut env = secrets::environment(&self.spec.env_files).await?;
-        env.extend(self.env.clone());
-        let secrets = secrets::fetch(&self.spec.secrets).await?;
-        let profile = match &self.spec.seccomp {
-            Seccomp::Profile(path) => {
-                let read = {
-                    let path = path.clone();
-                    spawn_blocking(move || std::fs::read_to_string(path)).await
-                };
-                let read = read.map_err(io::Error::other).flatten();
-                let step = || format!("read seccomp profile {}", path.display());
-                Some(read.map_err(|error| BackendError::passing(step(), error))?)
-            }
-            Seccomp::Default | Seccomp::Unconfined => None,
-        };
-        let setup = setup::setup(self.flavor, &self.spec, &self.limits, &image, env, secrets)?;
-        let suffix = fastrand::u64(..);
-        let name = plain(&format!("ostler-{}-{}-{suffix:016x}", launch.pool, launch.runtime));
-        Ok(Parts { name, image, setup, profile })
-    }
-
-    /// With everything mounted.
-    async fn by_link(
+    /// From a guest that answers to what the pool works with.
+    pub(super) async fn finish(
         &self,
         site: &Site,
-        launch: &Launch,
         parts: &Parts,
-        patience: Duration,
-    ) -> Result<Launched, Failure> {
-        let step = |what: &str| format!("{what} container {}", parts.name);
-        let no_room = |error: io::Error| Failure::from(BackendError::passing(step("prepare"), error));
-        let room = site.ground.room(&parts.name).map_err(no_room)?;
-        let doorway = Doorway::open(room.short_path(SOCKET)).map_err(no_room)?;
-        let program = site.ground.program();
-        let entry = Entry::Link { program: &program, directory: &room.path };
-        let reserved = self.reserve(site, parts)?;
-        let body = self.body(site, launch, parts, entry, &reserved);
-        let (container, watch_news) = self.create(site, parts, body).await.map_err(|error| {
-            // The one thing in it that is ours alone.
-            let no_way_in = error.to_string().contains(&*room.path.to_string_lossy());
-            Failure { error: error.at(step("create")), no_way_in }
-        })?;
-        self.start(&container).await.map_err(|error| {
-            let no_way_in = error.to_string().contains(&*room.path.to_string_lossy());
-            Failure { error: error.at(step("start")), no_way_in }
-        })?;
-        let visitor = match self.admit(doorway, &container, patience).await {
-            Ok(visitor) => visitor,
-            Err(why) => {
-                let words = last_words(&container).await;
-                let error = BackendError::passing(step("enter"), format!("{why}{words}"));
-                return Err(Failure { error, no_way_in: true });
-            }
-        };
-        drop(room);
-        let Visitor { control, data, pid, .. } = visitor;
-        // Watched from before it is set up, lest its pid come to mean another.
-        let watch = Watch::new(Arc::clone(&site.engine), container.id().to_owned(), pid, watch_news);
-        let guest = match connect_container(control, data, &parts.setup, ANSWER).await {
-            Ok(guest) => guest,
-            Err(error) => {
-                let error = crate::backend::with_causes(&error);
-                let words = last_words(&container).await;
-                return Err(BackendError::passing(step("set up"), format!("{error}{words}")).into());
-            }
-        };
-        let entered = Entered { container, reserved, pid, watch, guest };
-        Ok(self.finish(site, parts, entered).await?)
-    }
-
-    /// From a guest that answers to what the pool works with.
-    async fn finish(&self, site: &Site, parts: &Parts, entered: Entered) -> Result<Launched, BackendError> {
+        entered: Entered,
+    ) -> Result<Launched, BackendError> {
         let step = format!("look at container {}", parts.name);
-        let Entered { container, reserved, pid, watch, guest } = entered;
+        let Entered { container, reserved, pid, watch, guest, journal, way } = entered;
         let scope = Scope {
             pid: pid.and_then(|pid| u32::try_from(pid).ok()),
             places: setup::places(self.flavor, &self.spec, &parts.image),
@@ -207,17 +125,35 @@ impl Shared {
             endpoints(site, container.id()).await.map_err(|error| error.at(step))?
         };
         let Contained { control, data, .. } = guest;
-        let instance = Box::new(Kept { container, inspector, endpoints, _ports: reserved });
+        // Attached, its output comes by another way.
+        let unread = match (way, self.spec.mode) {
+            (Way::Attach, _) => None,
+            (Way::Link, ContainerMode::Sandbox) => Some(journal),
+            (Way::Link, ContainerMode::Service) => {
+                let (engine, id) = (Arc::clone(&site.engine), container.id().to_owned());
+                tokio::spawn(output::follow(engine, id, journal, self.log.clone()));
+                None
+            }
+        };
+        let instance = Box::new(Kept {
+            log: self.log.clone(),
+            container,
+            inspector,
+            endpoints,
+            unread,
+            journals: parts.journals.clone(),
+            _ports: reserved,
+        });
         Ok(Launched { control, data, exit: Box::pin(watch.end()), instance })
     }
 
-    fn reserve(&self, site: &Site, parts: &Parts) -> Result<Reserved, BackendError> {
+    pub(super) fn reserve(&self, site: &Site, parts: &Parts) -> Result<Reserved, BackendError> {
         let here = matches!(site.engine.address(), Address::Unix(_));
         Reserved::find(&self.spec.ports, here)
             .map_err(|why| BackendError::passing(format!("publish ports of container {}", parts.name), why))
     }
 
-    fn body(
+    pub(super) fn body(
         &self,
         site: &Site,
         launch: &Launch,
@@ -242,7 +178,7 @@ impl Shared {
 
     /// Has the engine make a container. This must not be given up half-way: what the engine makes all the same
     /// would be nobody's.
-    async fn create(
+    pub(super) async fn create(
         &self,
         site: &Site,
         parts: &Parts,
@@ -272,44 +208,14 @@ impl Shared {
         made.await.unwrap_or_else(|failed| Err(EngineError::Conflict(failed.to_string())))
     }
 
-    async fn start(&self, container: &Container) -> Result<(), EngineError> {
+    pub(super) async fn start(&self, container: &Container) -> Result<(), EngineError> {
         let engine = container.engine();
         let client = engine.client().await?;
         engine.within(WORK, client.start_container(container.id(), None)).await
     }
 
-    /// Waits for the guest to come in, or for its container to end instead.
-    async fn admit(
-        &self,
-        doorway: Doorway,
-        container: &Container,
-        patience: Duration,
-    ) -> Result<Visitor, String> {
-        let mut coming = std::pin::pin!(doorway.admit(patience));
-        let came = |came: io::Result<Visitor>| {
-            came.map_err(|error| match error.kind() {
-                io::ErrorKind::TimedOut => format!("its guest did not come in within {patience:?}"),
-                _ => format!("its guest did not come in: {error}"),
-            })
-        };
-        loop {
-            tokio::select! {
-                visitor = &mut coming => return came(visitor),
-                () = tokio::time::sleep(USUALLY) => {}
-            }
-            match exit::inspect(container.engine(), container.id()).await {
-                Ok(state) if !exit::is_running(&state) => {
-                    return Err(format!("it ended: {}", exit::cause(&state)));
-                }
-                Ok(_) => {}
-                Err(error) => return Err(error.to_string()),
-            }
-        }
-    }
-
     /// Logs what containers do without, and what the config has loosened: once, as they are all alike.
     fn tell(&self, inspector: &Inspector, guest: &Contained) {
-        use std::sync::atomic::Ordering;
         if self.told.swap(true, Ordering::Relaxed) {
             return;
         }
@@ -331,25 +237,4 @@ async fn endpoints(site: &Site, id: &str) -> Result<BTreeMap<Port, SocketAddr>, 
     let found = site.engine.within(QUICK, client.inspect_container(id, None)).await?;
     let published = found.network_settings.and_then(|settings| settings.ports).unwrap_or_default();
     Ok(ports::endpoints(&published, site.engine.address().remote()))
-}
-
-/// What a container that failed had to say, to be put after the failure.
-async fn last_words(container: &Container) -> String {
-    let engine = container.engine();
-    let fetch = async {
-        let client = engine.client().await?;
-        let options = LogsOptionsBuilder::new().stdout(true).stderr(true).tail("20").build();
-        let logs =
-            client.logs(container.id(), Some(options)).map_ok(bollard::container::LogOutput::into_bytes);
-        engine.within(QUICK, logs.try_collect::<Vec<_>>()).await
-    };
-    let Ok(chunks) = fetch.await else { return String::new() };
-    let said = chunks.concat();
-    let said = String::from_utf8_lossy(&said[said.len().saturating_sub(LAST_WORDS)..]).trim().to_owned();
-    let mut words = String::new();
-    if !said.is_empty() {
-        // Writing to a string does not fail.
-        let _ = write!(words, "; it said: {said}");
-    }
-    words
 }

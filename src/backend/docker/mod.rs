@@ -19,6 +19,7 @@
 //! old one.
 
 mod address;
+mod attach;
 mod caretaker;
 mod cgroup;
 mod client;
@@ -30,8 +31,12 @@ mod ground;
 mod hash;
 mod image;
 mod instance;
+mod journal;
 mod label;
 mod launch;
+mod link;
+mod output;
+mod parts;
 mod podman;
 mod ports;
 mod register;

@@ -5,11 +5,15 @@ use std::sync::{Mutex, PoisonError};
 
 use bollard::models::ContainerSummary;
 use bollard::query_parameters::ListContainersOptionsBuilder;
+use futures_util::{StreamExt, stream};
 
 use super::client::{Engine, EngineError, QUICK};
 use super::container::remove;
 use super::label::{Belongs, Mark};
 use super::register::Name;
+
+/// Removals under way at once.
+const AT_ONCE: usize = 8;
 
 /// Orphans that were seen once. Only what is one still when it is looked at again is removed.
 #[derive(Debug, Default)]
@@ -55,8 +59,10 @@ pub(super) async fn sweep(engine: &Engine, mark: &Mark, sightings: &Sightings) -
     let again = sightings.again(orphans);
     let mut swept = Swept { removed: 0, suspected: suspected - again.len() };
     let mut failed = None;
-    for id in again {
-        match remove(engine, &id).await {
+    let removals = again.into_iter().map(|id| async move { remove(engine, &id).await });
+    let mut removals = stream::iter(removals).buffer_unordered(AT_ONCE);
+    while let Some(removed) = removals.next().await {
+        match removed {
             Ok(was_there) => swept.removed += u32::from(was_there),
             Err(error) => {
                 failed.get_or_insert(error);

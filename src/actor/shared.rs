@@ -1,4 +1,6 @@
+use std::collections::BTreeMap;
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -10,8 +12,11 @@ use super::clock::millis;
 use super::tenure::Tenure;
 use crate::guest::{Defaults, Session, Wire};
 use crate::handoff::{Handoff, Hooks, Ticket};
-use crate::model::{BackendSpec, Exhausted, PoolName, PoolSpec, ResetPolicy};
+use crate::model::{BackendSpec, Exhausted, PoolName, PoolSpec, Port, ResetPolicy};
 use crate::observe::{Board, Status};
+
+/// Where ports of a runtime are reached from this host.
+pub(crate) type Endpoints = Arc<BTreeMap<Port, SocketAddr>>;
 
 /// What a ticket carries: all that a lease works with.
 pub(crate) struct Resource {
@@ -20,6 +25,7 @@ pub(crate) struct Resource {
     pub(crate) shared: Arc<Shared>,
     /// How others know the runtime.
     pub(crate) handle: Arc<str>,
+    pub(crate) endpoints: Endpoints,
     /// Set by the lease that must be the runtime's last.
     pub(crate) quarantined: AtomicBool,
     pub(crate) tenure: Arc<Tenure>,

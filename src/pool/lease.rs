@@ -1,4 +1,5 @@
 use std::fmt;
+use std::net::SocketAddr;
 use std::ops::RangeBounds;
 use std::panic::Location;
 use std::path::Path;
@@ -11,7 +12,7 @@ use super::{Error, ErrorKind};
 use crate::actor::Resource;
 use crate::guest::{CopyOut, DirEntry, Exec, ExecStream, Metadata, Output, Session, WireError};
 use crate::handoff::Taken;
-use crate::model::{Epoch, PoolName, RuntimeId};
+use crate::model::{Epoch, PoolName, Port, RuntimeId};
 
 /// The exclusive right to one runtime, from acquire to drop.
 ///
@@ -68,6 +69,13 @@ impl Lease {
     #[must_use]
     pub fn handle(&self) -> &str {
         &self.taken.resource().handle
+    }
+
+    /// Where a port of the runtime is reached from this host; none when it is not published, or the runtime has no
+    /// ports of its own. A number alone is a TCP port.
+    #[must_use]
+    pub fn endpoint(&self, port: impl Into<Port>) -> Option<SocketAddr> {
+        self.taken.resource().endpoints.get(&port.into()).copied()
     }
 
     /// Holds it for another `max_lease` from now, and begins `leak_after` anew. Without these, nothing happens.

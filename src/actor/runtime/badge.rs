@@ -1,6 +1,7 @@
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
+use crate::actor::shared::Endpoints;
 use crate::guest::Wire;
 use crate::model::{Epoch, State};
 
@@ -22,6 +23,8 @@ pub(in crate::actor) struct Ware {
     pub(in crate::actor) wire: Arc<dyn Wire>,
     /// The runtime's name for others.
     pub(in crate::actor) handle: Arc<str>,
+    /// Where its ports are reached.
+    pub(in crate::actor) endpoints: Endpoints,
 }
 
 impl Default for Badge {

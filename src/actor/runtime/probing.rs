@@ -46,7 +46,7 @@ impl Runtime {
             (Some(wire), Some(instance)) => {
                 let handle: Arc<str> = instance.handle().into();
                 debug!(self.log, "ready"; "handle" => &*handle);
-                self.badge.warm(Ware { wire, handle });
+                self.badge.warm(Ware { wire, handle, endpoints: Arc::clone(&self.endpoints) });
                 self.report(Report::Warmed);
             }
             _ => self.launch_failed("ended while warming up".to_owned()),

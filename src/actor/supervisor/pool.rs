@@ -223,11 +223,12 @@ impl Pool {
     /// Makes the ticket of a runtime that has warmed up; answers its name for others, and how long that took.
     pub(super) fn issue(&mut self, id: RuntimeId, now: Moment) -> Option<(Arc<str>, Duration)> {
         let member = self.members.get_mut(&id)?;
-        let Ware { wire, handle } = member.badge.take_ware()?;
+        let Ware { wire, handle, endpoints } = member.badge.take_ware()?;
         let resource = Resource {
             wire,
             shared: Arc::clone(&self.shared),
             handle: Arc::clone(&handle),
+            endpoints,
             quarantined: AtomicBool::new(false),
             tenure: Arc::default(),
             timed: false,

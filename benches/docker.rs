@@ -1,0 +1,349 @@
+//! What a container costs, and what going around the engine saves: `scripts/bench docker|podman [--json]`.
+//!
+//! Everything is measured in one run, what is compared in turns, and medians stand. The engine is the one that
+//! `OSTLER_TEST_DOCKER` or `OSTLER_TEST_PODMAN` names, the image `OSTLER_TEST_IMAGE`, in which `/bin` has busybox.
+
+#![expect(clippy::cast_precision_loss, reason = "far fewer bytes and files than that begins at")]
+
+use std::time::{Duration, Instant};
+
+use bollard::exec::StartExecResults;
+use bollard::models::{ContainerCreateBody, ExecConfig, HostConfig};
+use bollard::query_parameters::{
+    KillContainerOptionsBuilder, RemoveContainerOptionsBuilder, WaitContainerOptionsBuilder,
+};
+use bollard::{API_DEFAULT_VERSION, Docker};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use ostler::model::{BackendSpec, ContainerSpec, Limits, PullPolicy, Transport};
+use ostler::{Change, Chunk, Config, Exec, Ostler, Pool, PoolSpec};
+
+const FILL: usize = 8;
+const AT_ONCE: usize = 4;
+const SIZES: [usize; 4] = [1, 3, 10, 50];
+const STDOUT: u64 = 64 << 20;
+const PATIENCE: Duration = Duration::from_mins(2);
+
+type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+fn main() -> Outcome<()> {
+    let has = |word: &str| std::env::args().any(|arg| arg == word);
+    let bench = Bench::new(if has("podman") { "podman" } else { "docker" })?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let figures = runtime.block_on(async { tokio::spawn(async move { bench.measure().await }).await })??;
+    for (name, value, of) in figures {
+        if has("--json") {
+            println!("{{\"figure\":\"{name}\",\"value\":{value:.4},\"against\":\"{of}\"}}");
+        } else {
+            println!("{name:<28} {value:>12.3}   {of}");
+        }
+    }
+    Ok(())
+}
+
+type Figures = Vec<(String, f64, &'static str)>;
+
+struct Bench {
+    engine: &'static str,
+    host: String,
+    image: String,
+    state: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new(engine: &'static str) -> Outcome<Self> {
+        let variable = format!("OSTLER_TEST_{}", engine.to_uppercase());
+        let host =
+            std::env::var(&variable).map_err(|_| format!("{variable} must name an engine: unix:///…"))?;
+        let image =
+            std::env::var("OSTLER_TEST_IMAGE").unwrap_or_else(|_| "ostler-test/busybox:latest".to_owned());
+        Ok(Self { engine, host, image, state: tempfile::tempdir()? })
+    }
+
+    async fn measure(&self) -> Outcome<Figures> {
+        let client =
+            Docker::connect_with_unix(&self.host, 120, API_DEFAULT_VERSION)?.negotiate_version().await?;
+        let mut figures = Figures::new();
+        self.operations(&client, &mut figures).await?;
+        self.fill(&client, &mut figures).await?;
+        self.files(&mut figures).await?;
+        self.killed(&client, &mut figures).await?;
+        Ok(figures)
+    }
+
+    fn pool(&self, container: ContainerSpec, pool: PoolSpec) -> PoolSpec {
+        let container = ContainerSpec {
+            host: self.host.parse().ok(),
+            image: self.image.clone(),
+            pull: PullPolicy::Never,
+            stats_interval: None,
+            ..container
+        };
+        let backend = if self.engine == "podman" {
+            BackendSpec::Podman(container)
+        } else {
+            BackendSpec::Docker(container)
+        };
+        let limits = Limits { cpus: None, ..Limits::default() };
+        PoolSpec { backend, limits, idle_timeout: None, launch_parallelism: AT_ONCE, ..pool }
+    }
+
+    async fn start(&self, container: ContainerSpec, pool: PoolSpec) -> Outcome<(Ostler, Pool)> {
+        let instance = format!("bench-{}", std::process::id());
+        let pool = self.pool(container, pool);
+        let config =
+            Config::builder().instance(instance).state_dir(self.state.path()).pool("p", pool).build()?;
+        let ostler = Ostler::start(config).await?;
+        let pool = ostler.pool("p")?;
+        Ok((ostler, pool))
+    }
+
+    /// One command and one read, by each way.
+    async fn operations(&self, client: &Docker, figures: &mut Figures) -> Outcome<()> {
+        let (ostler, pool) = self.start(ContainerSpec::default(), one()).await?;
+        let attached = ContainerSpec { transport: Transport::Attach, ..ContainerSpec::default() };
+        let (far, far_pool) = self.start(attached, one()).await?;
+        let (lease, far_lease) = (pool.acquire().await?, far_pool.acquire().await?);
+        let content = vec![b'x'; 1024];
+        lease.write("kib", &content).await?;
+        far_lease.write("kib", &content).await?;
+        let (mut engine, mut run) = (Vec::new(), Vec::new());
+        let (mut exec, mut read, mut far_exec, mut far_read, mut bare) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for round in 0..9 {
+            engine.push(timed(engine_exec(client, lease.handle())).await?);
+            if round < 3 {
+                run.push(timed(self.run(client)).await?);
+            }
+            for _ in 0..30 {
+                exec.push(timed(async { Ok(lease.exec(Exec::new("/bin/true")).await?) }).await?);
+                read.push(timed(async { Ok(lease.read("kib").await?) }).await?);
+                far_exec.push(timed(async { Ok(far_lease.exec(Exec::new("/bin/true")).await?) }).await?);
+                far_read.push(timed(async { Ok(far_lease.read("kib").await?) }).await?);
+            }
+            bare.push(fork_and_exec(&lease).await?);
+        }
+        let mut told = 0_usize;
+        let begun = Instant::now();
+        let mut stream =
+            lease.exec_stream(Exec::new("/bin/head").args(["-c", &STDOUT.to_string(), "/dev/zero"]))?;
+        while let Some(chunk) = stream.next().await {
+            if let Chunk::Stdout(bytes) = chunk? {
+                told += bytes.len();
+            }
+        }
+        let rate = told as f64 / begun.elapsed().as_secs_f64() / 1e6;
+        let (engine, run, exec, bare) = (median(engine), median(run), median(exec), median(bare));
+        let mut add = |name: &str, value: f64, of| figures.push((name.to_owned(), value, of));
+        add("engine_exec_ms", ms(engine), "the engine API's own exec: create, start, inspect");
+        add("run_ms", ms(run), "a container each: create, start, wait, remove");
+        add("exec_ms", ms(exec), "/bin/true in a lease");
+        add("exec_speedup", ms(engine) / ms(exec), "against the engine's exec; 60 is wanted");
+        add("exec_over_bare", ms(exec) / ms(bare), "against fork+exec in the container; 1.3 is wanted");
+        add("read_ms", ms(median(read.clone())), "1 KiB in a lease");
+        add("read_speedup", ms(engine) / ms(median(read)), "against the engine's exec; 1000 is wanted");
+        add("attach_exec_speedup", ms(engine) / ms(median(far_exec)), "over the attach stream; 40 is wanted");
+        add(
+            "attach_read_speedup",
+            ms(engine) / ms(median(far_read)),
+            "over the attach stream; 150 is wanted",
+        );
+        add("stdout_mb_per_s", rate, "64 MiB of standard output; 300 is wanted");
+        let mut resets = Vec::new();
+        drop((lease, far_lease));
+        for _ in 0..31 {
+            let lease = pool.acquire().await?;
+            lease.write("left/behind", b"something").await?;
+            lease.exec(Exec::shell("sleep 100 & echo > /tmp/too")).await?;
+            let begun = Instant::now();
+            drop(lease);
+            drop(pool.acquire().await?);
+            resets.push(begun.elapsed());
+        }
+        add("reset_ms", ms(median(resets)), "release to leasable again; 10 is wanted");
+        ostler.shutdown().await?;
+        far.shutdown().await?;
+        Ok(())
+    }
+
+    /// A pool of eight against eight plain containers.
+    async fn fill(&self, client: &Docker, figures: &mut Figures) -> Outcome<()> {
+        let (mut ours, mut plain) = (Vec::new(), Vec::new());
+        for _ in 0..3 {
+            let begun = Instant::now();
+            let (ostler, pool) = self
+                .start(ContainerSpec::default(), PoolSpec { min: FILL, max: FILL, ..PoolSpec::default() })
+                .await?;
+            pool.ready(PATIENCE).await?;
+            ours.push(begun.elapsed());
+            ostler.shutdown().await?;
+            let begun = Instant::now();
+            let made: Vec<String> = stream::iter((0..FILL).map(|_| self.plain(client)))
+                .buffer_unordered(AT_ONCE)
+                .try_collect()
+                .await?;
+            plain.push(begun.elapsed());
+            let removals = made.into_iter().map(|id| async move { remove(client, &id).await });
+            stream::iter(removals).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
+        }
+        let (ours, plain) = (median(ours), median(plain));
+        figures.push(("fill_8_ms".to_owned(), ms(ours), "start to eight leasable"));
+        figures.push(("plain_8_ms".to_owned(), ms(plain), "eight plain containers, four at once"));
+        figures.push(("fill_over_plain".to_owned(), ms(ours) / ms(plain), "1.15 is wanted"));
+        Ok(())
+    }
+
+    /// The pooling guide's table: each file read and counted.
+    async fn files(&self, figures: &mut Figures) -> Outcome<()> {
+        for size in SIZES {
+            let begun = Instant::now();
+            let (ostler, pool) = self
+                .start(ContainerSpec::default(), PoolSpec { min: 4, max: 4, ..PoolSpec::default() })
+                .await?;
+            work(&pool, size, Per::File).await?;
+            let pooled = begun.elapsed();
+            ostler.shutdown().await?;
+            let fresh = PoolSpec { min: 0, max: 1, max_uses: Some(1), ..PoolSpec::default() };
+            let (ostler, pool) = self.start(ContainerSpec::default(), fresh).await?;
+            let begun = Instant::now();
+            work(&pool, size, Per::Operation).await?;
+            let fresh = begun.elapsed();
+            ostler.shutdown().await?;
+            figures.push((format!("files_{size}_pool_ms"), ms(pooled), "pool start included"));
+            figures.push((
+                format!("files_{size}_speedup"),
+                ms(fresh) / ms(pooled),
+                "against a container each",
+            ));
+        }
+        Ok(())
+    }
+
+    async fn killed(&self, client: &Docker, figures: &mut Figures) -> Outcome<()> {
+        let (mut noticed, mut whole) = (Vec::new(), Vec::new());
+        let (ostler, pool) = self.start(ContainerSpec::default(), one()).await?;
+        for _ in 0..5 {
+            let lease = pool.acquire().await?;
+            let (victim, runtime) = (lease.handle().to_owned(), lease.runtime());
+            drop(lease);
+            let mut events = ostler.events(64);
+            let (killer, begun) = (client.clone(), Instant::now());
+            tokio::spawn(async move {
+                let options = KillContainerOptionsBuilder::new().signal("KILL").build();
+                killer.kill_container(&victim, Some(options)).await
+            });
+            while let Some(event) = events.next().await {
+                match event.change {
+                    Change::Exited { runtime: which, .. } if which == runtime => {
+                        noticed.push(begun.elapsed())
+                    }
+                    Change::Ready { .. } => break,
+                    _ => {}
+                }
+            }
+            whole.push(begun.elapsed());
+        }
+        ostler.shutdown().await?;
+        figures.push(("kill_noticed_ms".to_owned(), ms(median(noticed)), "500 is wanted"));
+        figures.push(("kill_replaced_ms".to_owned(), ms(median(whole)), "until a fresh one is leasable"));
+        Ok(())
+    }
+
+    fn body(&self, command: &[&str]) -> ContainerCreateBody {
+        ContainerCreateBody {
+            image: Some(self.image.clone()),
+            cmd: Some(command.iter().map(|word| (*word).to_owned()).collect()),
+            host_config: Some(HostConfig { network_mode: Some("none".to_owned()), ..HostConfig::default() }),
+            ..ContainerCreateBody::default()
+        }
+    }
+
+    async fn plain(&self, client: &Docker) -> Outcome<String> {
+        let made = client.create_container(None, self.body(&["/bin/sleep", "1000"])).await?;
+        client.start_container(&made.id, None).await?;
+        Ok(made.id)
+    }
+
+    async fn run(&self, client: &Docker) -> Outcome<()> {
+        let made = client.create_container(None, self.body(&["/bin/true"])).await?;
+        client.start_container(&made.id, None).await?;
+        let options = WaitContainerOptionsBuilder::new().condition("not-running").build();
+        // An error is how some engines say that it was over before.
+        drop(std::pin::pin!(client.wait_container(&made.id, Some(options))).next().await);
+        remove(client, &made.id).await
+    }
+}
+
+fn one() -> PoolSpec {
+    PoolSpec { min: 1, max: 1, ..PoolSpec::default() }
+}
+
+async fn remove(client: &Docker, id: &str) -> Outcome<()> {
+    let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
+    Ok(client.remove_container(id, Some(options)).await?)
+}
+
+async fn engine_exec(client: &Docker, container: &str) -> Outcome<()> {
+    let config = ExecConfig {
+        cmd: Some(vec!["/bin/true".to_owned()]),
+        attach_stdout: Some(true),
+        attach_stderr: Some(true),
+        ..ExecConfig::default()
+    };
+    let made = client.create_exec(container, config).await?;
+    if let StartExecResults::Attached { mut output, .. } = client.start_exec(&made.id, None).await? {
+        while output.try_next().await?.is_some() {}
+    }
+    client.inspect_exec(&made.id).await?;
+    Ok(())
+}
+
+/// What a shell in the container takes for a program, its own loop taken off.
+async fn fork_and_exec(lease: &ostler::Lease) -> Outcome<Duration> {
+    let timed_loop = async |body: &str| -> Outcome<Duration> {
+        let script = format!("i=0; while [ $i -lt 200 ]; do {body}; i=$((i+1)); done");
+        let begun = Instant::now();
+        lease.exec(Exec::new("/bin/sh").args(["-c", &script])).await?;
+        Ok(begun.elapsed())
+    };
+    let (full, empty) = (timed_loop("/bin/true").await?, timed_loop(":").await?);
+    Ok(full.saturating_sub(empty) / 200)
+}
+
+/// How far one lease, and so one container, goes.
+#[derive(Clone, Copy, PartialEq)]
+enum Per {
+    Operation,
+    File,
+}
+
+async fn work(pool: &Pool, files: usize, per: Per) -> Outcome<()> {
+    for i in 0..files {
+        let content = format!("{i}\n").repeat(100);
+        let mut lease = pool.acquire().await?;
+        lease.write("file", &content).await?;
+        assert!(lease.read("file").await? == content.as_bytes());
+        if per == Per::Operation {
+            drop(lease);
+            lease = pool.acquire().await?;
+            lease.write("file", &content).await?;
+        }
+        let output = lease.exec(Exec::new("/bin/wc").arg("-l").arg("file")).await?;
+        assert!(output.stdout.starts_with(b"100 "), "{output:?}");
+    }
+    Ok(())
+}
+
+async fn timed<T>(work: impl Future<Output = Outcome<T>>) -> Outcome<Duration> {
+    let begun = Instant::now();
+    work.await?;
+    Ok(begun.elapsed())
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}

@@ -1,0 +1,57 @@
+//! One suite for every backend: what a lease, a reset and a pool do is the same on sandboxed processes, on
+//! containers of Docker and of Podman, and on the fake. Each case is a test of its name for each backend.
+//!
+//! Engines are those that `OSTLER_TEST_DOCKER` and `OSTLER_TEST_PODMAN` name; `scripts/engines` brings them up. A
+//! backend that is not to be had is a line that counts as a skip.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
+mod exec;
+mod files;
+mod lifecycle;
+mod on;
+mod stable;
+
+use on::On;
+
+/// The table: cases of a module on some backends. `all` are on the fake too, which has no shell and no kernel.
+macro_rules! conformance {
+    ($($module:ident { all: $($all:ident)*; real: $($real:ident)*; })+) => {
+        mod process { $(mod $module {
+            $(#[test] fn $all() { crate::on::run(crate::On::Process, crate::$module::$all); })*
+            $(#[test] fn $real() { crate::on::run(crate::On::Process, crate::$module::$real); })*
+        })+ }
+        #[cfg(feature = "docker")]
+        mod docker { $(mod $module {
+            $(#[test] fn $all() { crate::on::run(crate::On::Docker, crate::$module::$all); })*
+            $(#[test] fn $real() { crate::on::run(crate::On::Docker, crate::$module::$real); })*
+        })+ }
+        #[cfg(feature = "docker")]
+        mod podman { $(mod $module {
+            $(#[test] fn $all() { crate::on::run(crate::On::Podman, crate::$module::$all); })*
+            $(#[test] fn $real() { crate::on::run(crate::On::Podman, crate::$module::$real); })*
+        })+ }
+        mod fake { $(mod $module {
+            $(#[test] fn $all() { crate::on::run(crate::On::Fake, crate::$module::$all); })*
+        })+ }
+    };
+}
+
+conformance! {
+    exec {
+        all: a_status what_is_not_there bytes_for_stdin a_timeout;
+        real: a_signal both_streams environment_and_directory output_before_a_timeout a_timeout_ends_the_whole_tree
+            held_open_output_does_not_hang much_output a_flood_is_cut_off several_at_once a_dropped_command_ends
+            nobody_in_particular;
+    }
+    files {
+        all: written_and_read what_is_not_there ranges;
+        real: odd_names lists_and_trees links_are_not_followed_out a_large_file tar_in_and_out
+            a_tar_that_climbs_out read_only_root;
+    }
+    lifecycle {
+        all: one_lease_after_another worn_out discarded killed unhealthy nobody_waits_for_ever drained figures
+            a_warm_up_that_fails;
+        real: nothing_is_left_of_a_lease what_the_template_has a_stale_lease_is_refused;
+    }
+}

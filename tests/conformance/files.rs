@@ -14,7 +14,8 @@ use crate::stable::{Stable, text};
 pub(crate) async fn written_and_read(on: On) {
     let stable = Stable::single(on).await;
     let lease = stable.lease().await;
-    for content in [&b""[..], b"text\n", b"\0\xff\x80", &[7; 70_000]] {
+    let long = vec![7; 70_000];
+    for content in [&b""[..], b"text\n", b"\0\xff\x80", &long] {
         lease.write("a/b/file", content).await.unwrap();
         assert_eq!(lease.read("a/b/file").await.unwrap(), content);
         assert_eq!(lease.stat("a/b/file").await.unwrap().len, content.len() as u64);
@@ -139,19 +140,20 @@ pub(crate) async fn tar_in_and_out(on: On) {
     let stable = Stable::single(on).await;
     let lease = stable.lease().await;
     let mut tar = Builder::new(Vec::new());
-    for (path, content) in [("one", &b"1"[..]), ("deep/er/two", &[2; 100_000])] {
+    let long = vec![2; 100_000];
+    for (path, content) in [("one", &b"1"[..]), ("deep/er/two", &long)] {
         tar.append_data(&mut header(EntryType::Regular, content.len()), path, content).unwrap();
     }
     tar.append_link(&mut header(EntryType::Symlink, 0), "link", "/etc/passwd").unwrap();
     let tar = tar.into_inner().unwrap();
     lease.copy_in("to", &tar[..]).await.unwrap();
-    assert_eq!(lease.read("to/deep/er/two").await.unwrap(), [2; 100_000]);
+    assert_eq!(lease.read("to/deep/er/two").await.unwrap(), long);
     let mut out = Vec::new();
     lease.copy_out("to").read_to_end(&mut out).await.unwrap();
     let mut found = Vec::new();
     for entry in tar::Archive::new(&out[..]).entries().unwrap() {
         let entry = entry.unwrap();
-        let target = entry.link_name().unwrap().map(|target| target.into_owned());
+        let target = entry.link_name().unwrap().map(std::borrow::Cow::into_owned);
         let path = entry.path().unwrap().components().collect::<PathBuf>();
         if entry.header().entry_type() != EntryType::Directory {
             found.push((path, entry.size(), target));

@@ -160,7 +160,7 @@ pub(crate) async fn nobody_waits_for_ever(on: On) {
 
 pub(crate) async fn drained(on: On) {
     let stable = Stable::open(on, PoolSpec { min: 2, max: 2, ..PoolSpec::default() }).await;
-    stable.pool.ready(Duration::from_secs(60)).await.unwrap();
+    stable.pool.ready(Duration::from_mins(1)).await.unwrap();
     let lease = stable.lease().await;
     let pool = stable.pool.clone();
     let drain = pool.drain();
@@ -179,7 +179,7 @@ pub(crate) async fn drained(on: On) {
 
 pub(crate) async fn figures(on: On) {
     let stable = Stable::open(on, PoolSpec { min: 2, max: 3, ..PoolSpec::default() }).await;
-    stable.pool.ready(Duration::from_secs(60)).await.unwrap();
+    stable.pool.ready(Duration::from_mins(1)).await.unwrap();
     let lease = stable.lease().await;
     let status = stable.pool.status();
     assert_eq!((status.min, status.max, status.leased), (2, 3, 1));
@@ -199,7 +199,7 @@ pub(crate) async fn a_warm_up_that_fails(on: On) {
     let mut stable =
         Stable::open(on, PoolSpec { min: 1, max: 1, warm_up, restart, ..PoolSpec::default() }).await;
     let cause = loop {
-        let event = tokio::time::timeout(Duration::from_secs(60), stable.events.next()).await.unwrap();
+        let event = tokio::time::timeout(Duration::from_mins(1), stable.events.next()).await.unwrap();
         if let Change::LaunchFailed { cause, .. } = event.unwrap().change {
             break cause;
         }

@@ -49,6 +49,12 @@ pub trait Backend: Send + Sync + fmt::Debug {
         Box::pin(async { Ok(0) })
     }
 
+    /// What keeps it from making and ending runtimes at the moment, in words: an engine that does not answer. Asked
+    /// now and again; must not block. The pool is degraded meanwhile.
+    fn trouble(&self) -> Option<String> {
+        None
+    }
+
     /// The pool has ended and all its runtimes are gone: remove what was shared between them.
     fn close(&self) -> BoxFuture<Result<(), BackendError>> {
         Box::pin(async { Ok(()) })

@@ -103,6 +103,8 @@ impl Supervisor {
                 error!(pool.log, "degraded"; "cause" => &cause);
                 self.observe(name, Change::Degraded { cause });
             }
+            // Not while the backend itself is in trouble.
+            Command::Degraded(false) if pool.ailing => {}
             Command::Degraded(false) => {
                 pool.shared.board.set_degraded(false);
                 info!(pool.log, "healed");

@@ -30,6 +30,8 @@ pub(super) struct Pool {
     pub(super) wake_at: Option<Moment>,
     pub(super) log: slog::Logger,
     inbox: Inbox,
+    /// The backend says that it is in trouble.
+    pub(super) ailing: bool,
     /// Runtimes that the board says are not replaced.
     given_up: usize,
     finished: bool,
@@ -187,6 +189,7 @@ impl Pool {
             log,
             inbox,
             given_up: 0,
+            ailing: false,
             finished: false,
             awaiting_finish: Vec::new(),
         }

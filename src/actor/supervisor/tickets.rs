@@ -1,7 +1,7 @@
 //! What comes from the handoff, and from time.
 
 use actix::Context;
-use slog::warn;
+use slog::{error, info, warn};
 
 use super::messages::{OverflowWanted, Returned, StockLow, Wake};
 use super::pool::{Overdue, Pool};
@@ -59,12 +59,36 @@ impl Takes<Ticked> for Supervisor {
             if pool.shared.knobs.times_leases() {
                 self.end_overdue(context, &name);
             }
+            self.heed_backend(&name);
             self.feed(context, &name, Event::Tick { lowest });
         }
     }
 }
 
 impl Supervisor {
+    /// A pool whose backend is in trouble is degraded, whether or not it wants to launch anything just now.
+    fn heed_backend(&mut self, name: &PoolName) {
+        let Some(pool) = self.pools.get_mut(name) else { return };
+        let trouble = pool.backend.trouble();
+        if trouble.is_some() == pool.ailing {
+            return;
+        }
+        pool.ailing = trouble.is_some();
+        if pool.decider.is_degraded() {
+            return;
+        }
+        let board = &pool.shared.board;
+        board.set_degraded(pool.ailing);
+        board.set_trouble(trouble.as_deref());
+        if let Some(cause) = trouble {
+            error!(pool.log, "degraded"; "cause" => &cause);
+            self.observe(name, Change::Degraded { cause });
+        } else {
+            info!(pool.log, "healed");
+            self.observe(name, Change::Healed);
+        }
+    }
+
     fn end_overdue(&mut self, context: &mut Context<Self>, name: &PoolName) {
         let Some(pool) = self.pools.get(name) else { return };
         let log = pool.log.clone();

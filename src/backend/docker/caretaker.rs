@@ -64,6 +64,7 @@ async fn rounds(site: Weak<Site>, log: Logger) {
             _ => {}
         }
         in_trouble = looked.is_err();
+        site.trouble.send_replace(looked.err().map(|error| with_causes(&error)));
         drop(site);
         sleep(POLL).await;
     }

@@ -201,6 +201,10 @@ impl Backend for Docker {
         })
     }
 
+    fn trouble(&self) -> Option<String> {
+        self.shared.site.get().and_then(|site| site.trouble.borrow().clone())
+    }
+
     fn close(&self) -> BoxFuture<Result<(), BackendError>> {
         let shared = Arc::clone(&self.shared);
         Box::pin(async move {

@@ -1,6 +1,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use tokio::sync::watch;
+
 use super::Flavor;
 use super::address::Address;
 use super::client::Engine;
@@ -21,6 +23,8 @@ pub(super) struct Site {
     pub(super) ground: Ground,
     pub(super) running: Arc<Running>,
     pub(super) sightings: Sightings,
+    /// Why the engine can't be worked with, as far as its caretaker knows.
+    pub(super) trouble: watch::Sender<Option<String>>,
 }
 
 impl Site {
@@ -45,6 +49,7 @@ impl Site {
             ground,
             running: Arc::default(),
             sightings: Sightings::default(),
+            trouble: watch::Sender::default(),
         })
     }
 }

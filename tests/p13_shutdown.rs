@@ -160,6 +160,17 @@ fn in_the_middle_of_a_storm_of_launches() {
     });
 }
 
+/// The only timers are those of the runtime that ends with it.
+#[test]
+fn without_a_runtime_of_ones_own() {
+    for _ in 0..20 {
+        let pool = PoolSpec { backend: BackendSpec::Fake(FakeSpec::default()), ..spec(2) };
+        let ostler = ostler::blocking::Ostler::start(config(pool)).expect("starts");
+        drop(ostler.pool("sim").expect("the pool").acquire().expect("a lease"));
+        ostler.shutdown().expect("ends");
+    }
+}
+
 /// A backend that hangs at its close, or blocks the thread it runs on.
 #[derive(Debug)]
 struct Stuck {

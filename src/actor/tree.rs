@@ -99,19 +99,28 @@ impl Tree {
         drop(heard.await);
     }
 
-    /// Stops the actors, pools or not, and waits for their threads. Does not block the caller's thread.
-    pub(crate) async fn stop(mut self) {
+    /// Tells the actors to end, pools or not.
+    pub(crate) async fn end(&self) {
         insist(&self.supervisor, End).await;
-        let Some(Thread { stop, ended }) = self.thread.take() else { return };
+    }
+
+    /// Stops what they run on, and waits for its threads, but not for longer than `limit`; answers whether they have
+    /// ended. Does not block the caller's thread, and needs no timer: the one runtime that is sure to have any is the
+    /// one that ends here.
+    pub(crate) async fn stop(mut self, limit: Duration) -> bool {
+        let Some(Thread { stop, ended }) = self.thread.take() else { return true };
         let _: Result<(), ()> = stop.send(());
         let (joined, done) = oneshot::channel();
         let started = thread::Builder::new().name("ostler-join".to_owned()).spawn(move || {
-            drop(ended.join());
-            let _: Result<(), ()> = joined.send(());
+            for _ in 0..limit.as_millis() {
+                if ended.is_finished() {
+                    break;
+                }
+                thread::sleep(Duration::from_millis(1));
+            }
+            let _: Result<(), bool> = joined.send(ended.is_finished());
         });
-        if started.is_ok() {
-            drop(done.await);
-        }
+        started.is_ok() && done.await.unwrap_or(false)
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use actix::Addr;
 use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
 
 use super::timer::within;
 use super::{ErrorKind, Pool, ask};
@@ -41,13 +42,15 @@ impl Stopper {
 }
 
 /// Drains pools, patiently for as long as `grace` lasts and until `hurried`, then at once. Answers the runtimes that
-/// are left, as `pool/runtime (handle)`, after at most 1.3 s more.
+/// are left, as `pool/runtime (handle)`, after at most 1.3 s more, and when patience ended.
 pub(super) async fn drain_all(
     pools: &[Pool],
     grace: Duration,
     hurried: impl Future<Output = ()>,
-) -> Vec<String> {
-    let Some(home) = pools.first().map(|pool| pool.shared.runtime.clone()) else { return Vec::new() };
+) -> (Vec<String>, Instant) {
+    let Some(home) = pools.first().map(|pool| pool.shared.runtime.clone()) else {
+        return (Vec::new(), Instant::now());
+    };
     let mut drains: Vec<_> =
         pools.iter().map(|pool| Box::pin(drain(&pool.supervisor, pool.name()))).collect();
     let patience = async {
@@ -58,6 +61,7 @@ pub(super) async fn drain_all(
         }
     };
     within(&home, grace, patience).await;
+    let patient_until = Instant::now();
     let at_once = async {
         for pool in pools {
             let now = DrainNow { pool: pool.name().clone() };
@@ -71,7 +75,7 @@ pub(super) async fn drain_all(
     for pool in pools {
         left.extend(survivors(pool).await);
     }
-    left
+    (left, patient_until)
 }
 
 /// Drains a pool, starting at once. Ready when it has drained, or can't any more.

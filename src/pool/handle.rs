@@ -117,7 +117,8 @@ impl Pool {
     /// # Errors
     /// [`ErrorKind::Survivors`] with the names of runtimes that could not be ended. They are tried again and again.
     pub async fn drain_within(&self, grace: Duration) -> Result<(), Error> {
-        let survivors = ending::drain_all(std::slice::from_ref(self), grace, std::future::pending()).await;
+        let (survivors, _) =
+            ending::drain_all(std::slice::from_ref(self), grace, std::future::pending()).await;
         if survivors.is_empty() { Ok(()) } else { Err(self.error("drain", ErrorKind::Survivors(survivors))) }
     }
 

@@ -6,9 +6,10 @@ use std::time::Duration;
 use slog::{Logger, info, o, warn};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::builder::Builder;
-use super::timer::within;
+use super::timer::by;
 use super::{BlockingEvents, Error, ErrorKind, Events, Pool, Stopper, ask, backends, ending, template};
 use crate::actor::{MadeBy, OpenPool, Reconfigure, Tree};
 use crate::backend::Backend;
@@ -16,11 +17,11 @@ use crate::config::Config;
 use crate::model::{BackendSpec, PoolName, PoolSpec};
 use crate::observe::render;
 
-/// How long backends may take to remove what runtimes shared, all of them together.
-const CLOSING: Duration = Duration::from_millis(300);
-
-/// How long the actors may take to stop.
-const STOPPING: Duration = Duration::from_millis(300);
+/// From the end of patience: by when backends have removed what runtimes shared, by when the actors have ended, and
+/// by when their threads have. Runtimes that go at once leave most of it to them.
+const CLOSED: Duration = Duration::from_millis(1600);
+const ENDED: Duration = Duration::from_millis(1750);
+const STOPPED: Duration = Duration::from_millis(1950);
 
 /// Keeps the pools of a configuration. The first thing an application makes, and the last it ends.
 ///
@@ -309,7 +310,7 @@ async fn end(
     info!(log, "shutting down"; "grace" => ?grace);
     let (handles, backends): (Vec<_>, Vec<_>) =
         pools.into_values().map(|running| (running.pool, running.backend)).unzip();
-    let survivors = ending::drain_all(&handles, grace, stopper.hurried()).await;
+    let (survivors, patient_until) = ending::drain_all(&handles, grace, stopper.hurried()).await;
     let home = tree.runtime.clone();
     let mut closing = JoinSet::new();
     for (pool, backend) in handles.into_iter().zip(backends) {
@@ -327,14 +328,16 @@ async fn end(
             }
         }
     };
-    if within(&home, CLOSING, close).await.is_none() {
+    if by(&home, patient_until + CLOSED, close).await.is_none() {
         warn!(log, "backends did not close in time");
     }
-    let stop = async {
+    let quiet = async {
         tree.flush().await;
-        tree.stop().await;
+        tree.end().await;
     };
-    if within(&home, STOPPING, stop).await.is_none() {
+    let ended = by(&home, patient_until + ENDED, quiet).await.is_some();
+    let left = (patient_until + STOPPED).saturating_duration_since(Instant::now());
+    if !(tree.stop(left).await && ended) {
         warn!(log, "the actors did not stop in time and are left behind");
     }
     if survivors.is_empty() { Ok(()) } else { Err(Error::new("shutdown", ErrorKind::Survivors(survivors))) }

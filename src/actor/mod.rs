@@ -30,6 +30,6 @@ mod tree;
 
 pub(crate) use faults::Faults;
 pub(crate) use metrics::Subscriber;
-pub(crate) use shared::{Resource, Shared};
+pub(crate) use shared::{Resource, Shared, TIMER_AT_ONCE};
 pub(crate) use supervisor::{Drain, DrainNow, Inspect, MadeBy, OpenPool, Receipt, Reconfigure, Supervisor};
 pub(crate) use tree::{Placement, Tree};

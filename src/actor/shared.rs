@@ -18,6 +18,10 @@ use crate::observe::{Board, Status};
 /// Where ports of a runtime are reached from this host.
 pub(crate) type Endpoints = Arc<BTreeMap<Port, SocketAddr>>;
 
+/// Timeouts shorter than this get their timer when the wait begins, all others when the handoff reminds them,
+/// at the next tick of the coarse clock (50 ms).
+pub(crate) const TIMER_AT_ONCE: Duration = Duration::from_millis(500);
+
 /// What a ticket carries: all that a lease works with.
 pub(crate) struct Resource {
     /// Moves with the ticket; nobody else speaks on it.
@@ -37,10 +41,12 @@ pub(crate) struct Resource {
 
 impl Resource {
     /// This lease is the runtime's last.
+    #[inline]
     pub(crate) fn quarantine(&self) {
         self.quarantined.store(true, Ordering::Relaxed);
     }
 
+    #[inline]
     pub(crate) fn is_quarantined(&self) -> bool {
         self.quarantined.load(Ordering::Relaxed)
     }
@@ -100,6 +106,8 @@ pub(crate) struct Knobs {
     test_after_idle_ms: AtomicU64,
     acquire_timeout_ns: AtomicU64,
     when_exhausted: AtomicU8,
+    /// Whether a request that has to wait just does so, without a timer until it is reminded.
+    waits_plainly: AtomicBool,
     /// Whether anybody asks how long leases are held.
     times_leases: AtomicBool,
 }
@@ -120,17 +128,26 @@ impl Knobs {
             Exhausted::Overflow => 2,
         };
         self.when_exhausted.store(exhausted, Ordering::Relaxed);
+        let plainly = spec.when_exhausted == Exhausted::Wait && spec.acquire_timeout >= TIMER_AT_ONCE;
+        self.waits_plainly.store(plainly, Ordering::Relaxed);
         self.times_leases.store(spec.max_lease.is_some() || spec.leak_after.is_some(), Ordering::Relaxed);
     }
 
     /// Whether a runtime with so many uses goes straight back to the ready ones.
+    #[inline]
     pub(crate) fn goes_straight_back(&self, uses: u64) -> bool {
         uses < self.straight_back_until.load(Ordering::Relaxed)
     }
 
     /// Whether a runtime must be pinged before it is leased.
+    #[inline]
     pub(crate) fn needs_test(&self, idle_ms: u64) -> bool {
         idle_ms > self.test_after_idle_ms.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    pub(crate) fn waits_plainly(&self) -> bool {
+        self.waits_plainly.load(Ordering::Relaxed)
     }
 
     /// Whether leases are to say when they began.

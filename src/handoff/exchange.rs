@@ -57,16 +57,6 @@ pub(super) struct Place<'a, R> {
     pub(super) nth: usize,
 }
 
-/// What came of an attempt to join.
-enum Joined<'a, R> {
-    Waiting(Place<'a, R>),
-    /// There was a ticket after all.
-    Served(Ticket<R>),
-    /// There are tickets, and older waiters: to be settled before.
-    OthersFirst,
-    Not(TakeError),
-}
-
 /// One step of settling.
 enum Step<R> {
     /// Nothing is left for each other.
@@ -284,50 +274,44 @@ impl<R> Exchange<R> {
     }
 
     /// For a taker whom the fast way did not serve.
+    #[inline]
     fn queue(&self, waker: &Waker) -> Attempt<'_, R> {
-        let attempt = loop {
-            match self.join(waker.clone()) {
-                Joined::Waiting(place) => break Attempt::Queued(place),
-                Joined::Served(ticket) => return Attempt::Taken(ticket),
-                Joined::OthersFirst => self.settle(),
-                Joined::Not(error) => break Attempt::Refused(error),
-            }
-        };
-        self.note(-1);
+        let attempt = self.join(waker.clone());
+        if !matches!(attempt, Attempt::Taken(_)) {
+            self.note(-1);
+        }
         attempt
     }
 
     #[inline]
-    fn join(&self, waker: Waker) -> Joined<'_, R> {
+    fn join(&self, waker: Waker) -> Attempt<'_, R> {
         let mut desk = self.lock();
-        if desk.waiters.is_empty() {
-            if let Some(joined) = self.join_first(&mut desk) {
-                return joined;
-            }
-        } else if !self.is_empty(&desk) {
-            return Joined::OthersFirst;
+        if desk.waiters.is_empty()
+            && let Some(attempt) = self.join_first(&mut desk)
+        {
+            return attempt;
         }
         if desk.waiters.is_full() {
             self.count_waiters(&desk);
-            return Joined::Not(TakeError::Overloaded { waiters: desk.waiters.len() });
+            return Attempt::Refused(TakeError::Overloaded { waiters: desk.waiters.len() });
         }
         let number = desk.waiters.next();
         let seat = self.seats.at(number);
         seat.occupy(number);
         let nth = desk.waiters.join(waker);
         self.count_waiters(&desk);
-        Joined::Waiting(Place { number, seat, nth })
+        Attempt::Queued(Place { number, seat, nth })
     }
 
     /// When nobody waits yet, a ticket may have come meanwhile.
-    fn join_first(&self, desk: &mut Desk<R>) -> Option<Joined<'_, R>> {
+    fn join_first(&self, desk: &mut Desk<R>) -> Option<Attempt<'_, R>> {
         if desk.waiters.is_closed() {
-            return Some(Joined::Not(TakeError::Closed));
+            return Some(Attempt::Refused(TakeError::Closed));
         }
         self.gate.shut();
         let ticket = self.pop(desk)?;
         self.count_waiters(desk);
-        Some(Joined::Served(ticket))
+        Some(Attempt::Taken(ticket))
     }
 
     /// Whether the waiter still waits, to be woken by `waker`.
@@ -423,10 +407,6 @@ impl<R> Exchange<R> {
         }
         self.count_spill(desk);
         spilled
-    }
-
-    fn is_empty(&self, desk: &Desk<R>) -> bool {
-        desk.spill.is_empty() && self.ready.is_empty()
     }
 
     #[inline]

@@ -17,8 +17,7 @@
 //! nor line. While nobody waits it is never written, and while everybody waits `Q` is not touched.
 //!
 //! * take: if `G` is open and `Q` yields a ticket, done. Else, under the lock: if nobody waits, shut `G`, and if `Q`
-//!   yields after all, open it again, done. If there are both waiters and tickets, settle first. Else join `W` at
-//!   the end.
+//!   yields after all, open it again, done. Else join `W` at the end.
 //! * put: if `G` is not open, hand the ticket to the oldest waiter, under the lock. If it is, or nobody waits any
 //!   more, push to `Q`, and then look at `G`: if it is not open, settle.
 //! * settle: under the lock, while both `W` and `Q` have something, hand the ticket to the oldest waiter; wake it
@@ -30,11 +29,11 @@
 //! # Why nobody waits beside a ready ticket
 //!
 //! A put pushes and then looks at `G`; a taker that is the first to wait shuts `G` and then looks into `Q`. There is
-//! one order of these four (all are `SeqCst`), so that either the put sees the gate shut, and settles, or the taker
-//! sees the ticket. A taker joins others only when it has seen `Q` empty under the lock; a ticket pushed after that is
-//! pushed by a put that finds them waiting, and settles. A waiter that finds its ticket condemned on the way shuts `G`,
-//! rejoins where it was, and settles. So whenever `W` and `Q` both have something, somebody is about to settle, which
-//! ends with one of them empty.
+//! one order of these four (all are `SeqCst`; the queue's push changes its tail so, and a pop that finds nothing has
+//! looked at the tail behind a fence), so that either the put sees the gate shut, and settles, or the taker sees the
+//! ticket. While others wait the gate is not open, and whoever pushes then settles. A waiter that finds its ticket
+//! condemned on the way shuts `G`, rejoins where it was, and settles. So whenever `W` and `Q` both have something,
+//! somebody is about to settle, which ends with one of them empty.
 //!
 //! # Why nobody is overtaken
 //!

@@ -8,14 +8,10 @@ use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 
 use super::{Error, ErrorKind, Lease, LeaseRequest, Pool, timer};
-use crate::actor::Resource;
+use crate::actor::{Resource, TIMER_AT_ONCE};
 use crate::handoff::{Take, TakeError, Taken};
 use crate::model::Exhausted;
 use crate::observe::count;
-
-/// Timeouts shorter than this get their timer when the wait begins, all others when the handoff reminds them,
-/// at the next tick of the coarse clock (50 ms).
-const TIMER_AT_ONCE: Duration = Duration::from_millis(500);
 
 /// So many waits between two ticks of the coarse clock are timed, and of all others one in `EACH`, which stands
 /// for them: two clock reads cost as much as a short wait. One that is not timed has its deadline counted from
@@ -86,7 +82,7 @@ impl<'a> Acquire<'a> {
         if taken.uses() == 0 {
             count(&board.cold_launch);
         }
-        if let Some(Wait { began: Some(began), stands_for, .. }) = &self.wait {
+        if let Some(Wait { began: Some(began), stands_for: stands_for @ 1.., .. }) = &self.wait {
             board.wait.record_many(began.elapsed(), *stands_for);
         }
     }
@@ -117,14 +113,25 @@ impl<'a> Acquire<'a> {
     }
 
     /// The take has a place among the waiters.
+    #[inline]
     fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
         let woken = std::mem::replace(&mut self.waiting, true);
+        let nth = self.take.nth_waiter();
+        let timed = nth < TIMED || nth.is_multiple_of(EACH);
+        if !woken && !timed && self.request.is_plain() && self.pool.shared.knobs.waits_plainly() {
+            return Poll::Pending;
+        }
+        self.poll_slow_wait(cx, woken)
+    }
+
+    #[cold]
+    fn poll_slow_wait(&mut self, cx: &mut Context<'_>, woken: bool) -> Poll<Error> {
         if !woken && let Err(error) = self.begin_wait() {
             return Poll::Ready(error);
         }
-        let (Some(wait), Some(timeout)) = (&mut self.wait, self.request.timeout) else {
-            return Poll::Pending;
-        };
+        let knobs = &self.pool.shared.knobs;
+        let timeout = *self.request.timeout.get_or_insert_with(|| knobs.acquire_timeout());
+        let wait = self.wait.get_or_insert_with(|| Wait::new(self.take.nth_waiter(), timeout, woken));
         if wait.alarm.is_none() && (woken || timeout < TIMER_AT_ONCE) {
             let deadline = wait.began.unwrap_or_else(Instant::now) + timeout;
             wait.alarm = Some(Box::pin(timer::sleep_until(&self.pool.shared.runtime, deadline)));
@@ -146,13 +153,6 @@ impl<'a> Acquire<'a> {
                 return Err(self.pool.error("acquire", ErrorKind::Exhausted { retry_after }));
             }
         }
-        if self.wait.is_none() {
-            let timeout = *self.request.timeout.get_or_insert_with(|| shared.knobs.acquire_timeout());
-            let nth = self.take.nth_waiter();
-            let timed = nth < TIMED || nth.is_multiple_of(EACH) || timeout < TIMER_AT_ONCE;
-            let stands_for = if nth < TIMED { 1 } else { EACH as u64 * u64::from(nth.is_multiple_of(EACH)) };
-            self.wait = Some(Wait { began: timed.then(Instant::now), stands_for, alarm: None });
-        }
         Ok(())
     }
 
@@ -166,6 +166,20 @@ impl<'a> Acquire<'a> {
             TakeError::Closed => ErrorKind::Closed,
         };
         self.pool.error("acquire", kind)
+    }
+}
+
+impl Wait {
+    /// Of the `nth` since the coarse clock ticked. `late` when it has gone on for a while without being timed.
+    fn new(nth: usize, timeout: Duration, late: bool) -> Self {
+        let stands_for = match nth {
+            _ if late => 0,
+            0..TIMED => 1,
+            _ if nth.is_multiple_of(EACH) => EACH as u64,
+            _ => 0,
+        };
+        let timed = stands_for > 0 || (timeout < TIMER_AT_ONCE && !late);
+        Self { began: timed.then(Instant::now), stands_for, alarm: None }
     }
 }
 

@@ -23,6 +23,12 @@ impl LeaseRequest {
         Self { timeout: None, when_exhausted: None }
     }
 
+    /// Whether it is as the pool is set.
+    #[inline]
+    pub(super) const fn is_plain(&self) -> bool {
+        self.timeout.is_none() && self.when_exhausted.is_none()
+    }
+
     /// How long to wait. Default: the pool's `acquire_timeout`.
     #[must_use]
     pub const fn timeout(mut self, timeout: Duration) -> Self {

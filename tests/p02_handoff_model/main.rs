@@ -13,7 +13,8 @@ use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler, UrwRandomSche
 use shuttle::thread;
 use shuttle::{Config, Runner};
 
-use handoff::{Take, TakeError};
+use handoff::{Handoff, Hooks, Take, TakeError};
+use model::RuntimeId;
 use world::{Op, World};
 
 mod sync;
@@ -56,7 +57,8 @@ fn check(times: usize, scenario: impl Fn() + Clone + Send + Sync + 'static) {
 
 fn run(scheduler: impl Scheduler + 'static, scenario: impl Fn() + Send + Sync + 'static) {
     let mut config = Config::new();
-    // It warns that it has no weak memory; nothing but hints is ordered weakly here.
+    // It warns that it has no weak memory. What is not `SeqCst` here is changed under the lock, or handed on by a pair
+    // of `Release` and `Acquire`, or a hint.
     config.silence_warnings = true;
     Runner::new(scheduler, config).run(scenario);
 }
@@ -154,6 +156,25 @@ fn a_condemned_ticket_costs_nobody_the_turn() {
     });
 }
 
+/// P5: the same without a replacement, and with a ticket put meanwhile by somebody who saw nobody wait.
+#[test]
+fn a_waiter_that_waits_again_sees_what_came_meanwhile() {
+    check(400, || {
+        let handoff = Handoff::new(2, 8, Hooks { on_return: Box::new(drop), on_low: Box::new(|| ()) });
+        let mut take = handoff.take();
+        assert!(poll_once(&mut take).is_pending());
+        let [doomed, spare] = [0, 1].map(|id| handoff.issue(RuntimeId(id), 0));
+        let tether = doomed.tether().clone();
+        doomed.put();
+        tether.condemn();
+        thread::scope(|scope| {
+            scope.spawn(|| spare.put());
+            let taken = block_on(take).expect("the spare one");
+            assert_eq!(taken.runtime(), RuntimeId(1));
+        });
+    });
+}
+
 /// P4: as many waiters as tickets, and somebody who comes later with every trick: he gets none.
 #[test]
 fn nobody_barges() {
@@ -194,6 +215,7 @@ fn nobody_barges_between() {
             let (mut first, mut late) = (world.handoff.take(), world.handoff.take());
             if poll_once(&mut first).is_pending() {
                 assert!(poll_once(&mut late).is_pending(), "got the only ticket past who waits for it");
+                assert!(world.handoff.try_take().is_none() && world.handoff.withdraw().is_none());
                 drop(block_on(first).expect("the ticket"));
             }
         });

@@ -49,10 +49,6 @@ impl<T> Queue<T> {
         self.items().pop_front()
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.items().is_empty()
-    }
-
     pub(crate) fn len(&self) -> usize {
         self.items().len()
     }

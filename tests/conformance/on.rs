@@ -22,7 +22,8 @@ pub(crate) fn run<F: Future<Output = ()>>(on: On, case: fn(On) -> F) {
     if let Some(variable) = on.missing() {
         let test = std::thread::current().name().unwrap_or("a case").to_owned();
         // Not by a macro, whose output is kept back when a test succeeds.
-        writeln!(std::io::stderr(), "\nSKIPPED: {test}: {variable} is not set").unwrap();
+        let line = format!("\nSKIPPED: {test}: {variable} is not set\n");
+        std::io::stderr().write_all(line.as_bytes()).unwrap();
         return;
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

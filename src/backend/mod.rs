@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 pub use self::owner::Owner;
 use crate::guest::Wire;
-use crate::model::{Health, PoolName, Port, RuntimeId};
+use crate::model::{PoolName, Port, RuntimeId};
 
 /// A future that owns what it works on.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send + 'static>>;
@@ -100,9 +100,10 @@ pub trait Instance: Send + fmt::Debug {
         BTreeMap::new()
     }
 
-    /// What the runtime's own health check says, where what it is made from has one; asked by the probe `image`.
-    fn health(&self) -> BoxFuture<Result<Health, BackendError>> {
-        Box::pin(async { Ok(Health::Unknown) })
+    /// The health check of what the runtime is made from: the command that the probe `image` runs in it. By default
+    /// it has none.
+    fn health_check(&self) -> Option<Vec<String>> {
+        None
     }
 
     /// After a reset the guest called done: looks from outside whether anything of the last lease is left.

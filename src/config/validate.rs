@@ -133,10 +133,14 @@ impl Together<'_> {
                 return;
             }
             Probe::Image => {
-                if let BackendSpec::Process(_) = &spec.backend {
-                    let message = "is for containers: a sandboxed process has no image".to_owned();
-                    self.report("health.probe", &["backend"], message);
-                }
+                let wrong = match &spec.backend {
+                    BackendSpec::Process(_) => "is for containers: a sandboxed process has no image",
+                    BackendSpec::Podman(_) => {
+                        "is not for podman, whose API does not tell of an image's check; use the probe exec with its command"
+                    }
+                    BackendSpec::Docker(_) | BackendSpec::Fake(_) | BackendSpec::Custom => return,
+                };
+                self.report("health.probe", &["backend"], wrong.to_owned());
                 return;
             }
             Probe::Http(http) => ("health.http.port", http.port),

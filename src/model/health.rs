@@ -59,7 +59,8 @@ pub enum Probe {
     Tcp(TcpProbe),
     /// A file in it is there.
     File(FileProbe),
-    /// The image's own `HEALTHCHECK` says so. Only for containers.
+    /// The command of the image's own `HEALTHCHECK` ends with status 0; the spec's times count, not the image's. Only
+    /// for containers of Docker: Podman's API does not tell of it.
     Image,
 }
 

@@ -8,6 +8,7 @@ mod attach;
 mod daemon;
 mod engine;
 mod exit;
+mod health;
 mod image;
 mod lease;
 mod logs;

@@ -351,6 +351,11 @@ fn probes_that_could_not_say_anything() {
             "health.probe = \"image\": is for containers: a sandboxed process has no image",
         ),
         (
+            "backend = \"podman\"\ncontainer.image = \"i\"\nhealth.probe = \"image\"\n",
+            "health.probe = \"image\": is not for podman, whose API does not tell of an image's check; use the probe exec \
+             with its command",
+        ),
+        (
             "health.probe = \"http\"\n",
             "health.http.port = 80: needs process.network = \"host\": with \"none\" nothing outside reaches it; use the probe exec",
         ),

@@ -58,10 +58,7 @@ impl Runtime {
     fn probe(&self) -> Option<impl Future<Output = Finding> + 'static> {
         let session = Session::new(self.control.clone()?, self.epoch, Arc::clone(&self.blueprint.defaults));
         let (blueprint, endpoints) = (Arc::clone(&self.blueprint), Arc::clone(&self.endpoints));
-        let own = match (&blueprint.spec.health.probe, &self.instance) {
-            (model::Probe::Image, Some(instance)) => Some(instance.health()),
-            _ => None,
-        };
+        let own = self.instance.as_ref().and_then(|instance| instance.health_check());
         let resetting = self.badge.state() == State::Resetting;
         Some(async move {
             if resetting {

@@ -27,6 +27,8 @@ pub(super) struct Image {
     /// Directories it wants on volumes.
     pub(super) volumes: Vec<PathBuf>,
     pub(super) stop_signal: Option<String>,
+    /// The command of its health check, where it has one.
+    pub(super) health_check: Option<Vec<String>>,
 }
 
 /// The image of one pool: where it is looked up, pulled, and remembered.
@@ -124,7 +126,7 @@ fn with_tag(name: &str) -> String {
 
 impl From<ImageInspect> for Image {
     fn from(found: ImageInspect) -> Self {
-        let ImageConfig { user, entrypoint, cmd, working_dir, volumes, stop_signal, .. } =
+        let ImageConfig { user, entrypoint, cmd, working_dir, volumes, stop_signal, healthcheck, .. } =
             found.config.unwrap_or_default();
         Self {
             id: found.id.unwrap_or_default(),
@@ -134,13 +136,39 @@ impl From<ImageInspect> for Image {
             workdir: working_dir.unwrap_or_default(),
             volumes: volumes.unwrap_or_default().into_iter().map(PathBuf::from).collect(),
             stop_signal: stop_signal.filter(|signal| !signal.is_empty()),
+            health_check: healthcheck.and_then(|check| check.test).and_then(command),
         }
+    }
+}
+
+/// What a health check runs, from how an image has it.
+fn command(test: Vec<String>) -> Option<Vec<String>> {
+    let mut words = test.into_iter();
+    match words.next()?.as_str() {
+        "CMD" => Some(words.collect()).filter(|words: &Vec<_>| !words.is_empty()),
+        "CMD-SHELL" => Some(["/bin/sh", "-c"].map(str::to_owned).into_iter().chain(words).collect()),
+        _ => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::with_tag;
+    use super::{command, with_tag};
+
+    #[test]
+    fn a_health_check_is_a_command() {
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let cases: [(&[&str], Option<&[&str]>); 5] = [
+            (&["CMD", "probe", "-q"], Some(&["probe", "-q"])),
+            (&["CMD-SHELL", "a || b"], Some(&["/bin/sh", "-c", "a || b"])),
+            (&["NONE"], None),
+            (&["CMD"], None),
+            (&[], None),
+        ];
+        for (test, expected) in cases {
+            assert_eq!(command(words(test)), expected.map(words));
+        }
+    }
 
     #[test]
     fn a_tag_is_added_where_there_is_none() {

@@ -7,6 +7,7 @@ use slog::{Logger, debug};
 use tokio::task::spawn_blocking;
 
 use super::container::Container;
+use super::image::Image;
 use super::journal::{Journal, Journals};
 use super::output;
 use super::ports::Reserved;
@@ -22,6 +23,7 @@ pub(super) struct Kept {
     /// Shared with verifications under way.
     pub(super) inspector: Arc<Inspector>,
     pub(super) endpoints: BTreeMap<Port, SocketAddr>,
+    pub(super) image: Arc<Image>,
     /// Where the engine's log of it goes in the end; none where it is read all along.
     pub(super) unread: Option<Arc<Journal>>,
     pub(super) journals: Journals,
@@ -36,6 +38,10 @@ impl Instance for Kept {
 
     fn endpoints(&self) -> BTreeMap<Port, SocketAddr> {
         self.endpoints.clone()
+    }
+
+    fn health_check(&self) -> Option<Vec<String>> {
+        self.image.health_check.clone()
     }
 
     fn verify(&self) -> BoxFuture<Result<(), Residue>> {

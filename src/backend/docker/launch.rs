@@ -140,6 +140,7 @@ impl Shared {
             container,
             inspector,
             endpoints,
+            image: Arc::clone(&parts.image),
             unread,
             journals: parts.journals.clone(),
             _ports: reserved,

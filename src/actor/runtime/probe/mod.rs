@@ -10,7 +10,6 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::life::{causes, how};
-use crate::backend::{BackendError, BoxFuture};
 use crate::guest::{Exec, Session};
 use crate::model::{BackendSpec, ContainerNetwork, Health, NetworkAccess, PoolSpec, Port, Probe};
 
@@ -33,46 +32,42 @@ impl Finding {
     }
 }
 
-/// What the image's own health check says, asked when it is what is probed.
-pub(super) type Own = Option<BoxFuture<Result<Health, BackendError>>>;
-
-/// Pings the guest, and then does what else the pool's spec wants, all of it within the spec's timeout.
+/// Pings the guest, and then does what else the pool's spec wants, all of it within the spec's timeout. `own` is
+/// the image's health check.
 pub(super) async fn probe(
     session: Session,
     spec: &PoolSpec,
     endpoints: &BTreeMap<Port, SocketAddr>,
-    own: Own,
+    own: Option<Vec<String>>,
 ) -> Finding {
     let limit = spec.health.timeout;
     let work = async {
         session.ping(limit).await.map_err(|error| causes(&error))?;
         match &spec.health.probe {
-            Probe::Guest => Ok(Health::Healthy),
+            Probe::Guest => Ok(()),
             Probe::Exec(probe) => exec(&session, &probe.command, limit).await,
             Probe::Http(probe) => {
                 let address = address(spec, endpoints, probe.port)?;
-                http::get(address, probe).await.map(|()| Health::Healthy)
+                http::get(address, probe).await
             }
             Probe::Tcp(probe) => {
                 let address = address(spec, endpoints, probe.port)?;
                 let connected = TcpStream::connect(address).await;
-                connected.map(|_| Health::Healthy).map_err(|error| format!("connect to {address}: {error}"))
+                connected.map(drop).map_err(|error| format!("connect to {address}: {error}"))
             }
             Probe::File(probe) => match session.exists(&probe.path).await {
-                Ok(true) => Ok(Health::Healthy),
+                Ok(true) => Ok(()),
                 Ok(false) => Err(format!("there is no {}", probe.path)),
                 Err(error) => Err(causes(&error)),
             },
             Probe::Image => match own {
-                Some(own) => own.await.map_err(|error| causes(&error)),
-                None => Ok(Health::Unknown),
+                Some(command) => exec(&session, &command, limit).await,
+                None => Err("the image has no health check of its own".to_owned()),
             },
         }
     };
     match timeout(limit, work).await {
-        Ok(Ok(Health::Healthy)) => Finding::HEALTHY,
-        Ok(Ok(Health::Unknown)) => Finding::UNKNOWN,
-        Ok(Ok(Health::Unhealthy)) => Finding::failed("the image's own health check failed"),
+        Ok(Ok(())) => Finding::HEALTHY,
         Ok(Err(cause)) => Finding::failed(cause),
         Err(_) => Finding::failed(format!("no answer within {limit:?}")),
     }
@@ -86,13 +81,13 @@ pub(super) async fn ping(session: &Session, limit: Duration) -> Finding {
     }
 }
 
-async fn exec(session: &Session, command: &[String], limit: Duration) -> Result<Health, String> {
+async fn exec(session: &Session, command: &[String], limit: Duration) -> Result<(), String> {
     let Some((program, arguments)) = command.split_first() else {
         return Err("the probe has no command".to_owned());
     };
     let exec = Exec::new(program).args(arguments).timeout(limit).output_limit(KEPT);
     let output = session.exec(exec).await.map_err(|error| causes(&error))?;
-    if output.success() { Ok(Health::Healthy) } else { Err(format!("{program} ended with {}", how(&output))) }
+    if output.success() { Ok(()) } else { Err(format!("{program} ended with {}", how(&output))) }
 }
 
 /// Where a TCP port of the runtime is reached from this host.

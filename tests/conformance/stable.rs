@@ -122,7 +122,8 @@ impl Stable {
     /// Ends it, and sees that nothing is left.
     pub(crate) async fn close(self) {
         let Self { on, pool, mut events, ostler, instance, state, .. } = self;
-        ostler.shutdown_within(Duration::ZERO).await.unwrap();
+        // No lease is out, so that it waits for the engine alone, which may be busy with other tests.
+        ostler.shutdown_within(Duration::from_secs(30)).await.unwrap();
         drop(pool);
         let mut alive = std::collections::BTreeSet::new();
         while let Ok(Some(event)) = tokio::time::timeout(Duration::ZERO, events.next()).await {

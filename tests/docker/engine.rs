@@ -120,7 +120,8 @@ impl Stable {
     pub(crate) async fn close(self) {
         let Self { ostler, pool, engine, instance, state } = self;
         drop(pool);
-        ostler.shutdown_within(Duration::ZERO).await.unwrap();
+        // No lease is out, so that it waits for the engine alone, which may be busy with other tests.
+        ostler.shutdown_within(Duration::from_secs(30)).await.unwrap();
         assert_eq!(engine.containers(&instance).await, Vec::<String>::new());
         let left = std::fs::read_dir(state.path().join("containers")).into_iter().flatten().count();
         assert_eq!(left, 0, "directories are left");

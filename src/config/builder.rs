@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::model::{PoolName, PoolSpec};
@@ -30,17 +31,20 @@ use super::validate::{Places, validate};
 #[must_use = "a builder does nothing until `build`"]
 pub struct ConfigBuilder {
     config: Config,
+    named: bool,
     problems: Vec<Problem>,
 }
 
 impl ConfigBuilder {
     pub(super) fn new() -> Self {
-        Self { config: Config::without_pools(), problems: Vec::new() }
+        Self { config: Config::without_pools(), named: false, problems: Vec::new() }
     }
 
-    /// Names this ostler; see [`Config::instance`].
+    /// Names this ostler; see [`Config::instance`]. Without it each has a name of its own, so that any number live
+    /// side by side; with it, the next of the name cleans up after one that was killed.
     pub fn instance(mut self, name: impl Into<String>) -> Self {
         self.config.instance = name.into();
+        self.named = true;
         self
     }
 
@@ -89,7 +93,10 @@ impl ConfigBuilder {
     ///
     /// Everything that is wrong with it.
     pub fn build(self) -> Result<Config, ConfigError> {
-        let Self { mut config, mut problems } = self;
+        let Self { mut config, named, mut problems } = self;
+        if !named {
+            config.instance = name_of_its_own();
+        }
         let templates = config.pools.values_mut().filter_map(|pool| pool.template.as_mut());
         for path in templates.chain([&mut config.state_dir]) {
             // Fails for an empty path, which is refused below.
@@ -100,6 +107,12 @@ impl ConfigBuilder {
         validate(&config, Places::new(Source::Builder), &mut problems);
         if problems.is_empty() { Ok(config) } else { Err(ConfigError::new(problems)) }
     }
+}
+
+/// No other ostler of this process has it, nor one that lives beside it.
+fn name_of_its_own() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    format!("embedded-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 impl fmt::Debug for ConfigBuilder {

@@ -20,7 +20,8 @@ use super::{host, load, print};
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Config {
-    /// Name of this ostler; what it creates bears it. Default `default`; 1 to 32 of `a-z`, `0-9` and `-`.
+    /// Name of this ostler; what it creates bears it, and of two alive at once the second refuses to start. Default
+    /// `default` in a file, a name of its own in code; 1 to 32 of `a-z`, `0-9` and `-`.
     pub instance: String,
     /// Directory for lock files and for the workspaces of runtimes without namespaces. Default
     /// `$XDG_RUNTIME_DIR/ostler`; without that variable `/run/ostler` as root, else a directory of the user's

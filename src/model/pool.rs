@@ -201,6 +201,14 @@ pub enum BackendSpec {
     Custom,
 }
 
+impl BackendSpec {
+    /// Whether what it makes bears the instance's name, so that two ostlers of one name would meet.
+    #[must_use]
+    pub const fn bears_the_name(&self) -> bool {
+        !matches!(self, Self::Fake(_) | Self::Custom)
+    }
+}
+
 /// Settings of the `process` backend.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ProcessSpec {

@@ -10,6 +10,7 @@ mod error;
 mod events;
 mod handle;
 mod lease;
+mod lock;
 mod ostler;
 mod request;
 mod template;

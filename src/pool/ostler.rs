@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::builder::Builder;
+use super::lock::InstanceLock;
 use super::timer::by;
 use super::{BlockingEvents, Error, ErrorKind, Events, Pool, Stopper, ask, backends, ending, template};
 use crate::actor::{MadeBy, OpenPool, Reconfigure, Tree};
@@ -31,6 +33,8 @@ pub struct Ostler {
     /// `None` once it has been shut down.
     tree: Option<Tree>,
     stopper: Stopper,
+    /// The right to the instance's name, once there is something that bears it.
+    lock: Option<InstanceLock>,
     config: Config,
     pools: BTreeMap<PoolName, Running>,
     log: Logger,
@@ -81,7 +85,8 @@ impl Ostler {
             .await
             .map_err(|error| Error::new("start", ErrorKind::Start(Box::new(error))))?;
         let (tree, stopper) = (Some(tree), Stopper::new());
-        let mut ostler = Self { tree, stopper, config: config.clone(), pools: BTreeMap::new(), log };
+        let mut ostler =
+            Self { tree, stopper, lock: None, config: config.clone(), pools: BTreeMap::new(), log };
         for (name, spec) in &config.pools {
             let own = backends.get(name).cloned();
             if let Err(error) = ostler.open(name, spec, own).await {
@@ -196,7 +201,8 @@ impl Ostler {
     /// As [`shutdown`](Self::shutdown).
     pub async fn shutdown_within(mut self, grace: Duration) -> Result<(), Error> {
         let Some(tree) = self.tree.take() else { return Ok(()) };
-        end(tree, std::mem::take(&mut self.pools), grace, self.stopper.clone(), self.log.clone()).await
+        let (pools, lock) = (std::mem::take(&mut self.pools), self.lock.take());
+        end(tree, pools, grace, self.stopper.clone(), self.log.clone(), lock).await
     }
 
     async fn open(
@@ -242,14 +248,29 @@ impl Ostler {
         Ok(())
     }
 
+    /// Makes sure that the instance's name is ours.
+    async fn lock(&mut self) -> Result<(), Error> {
+        let (Some(tree), None) = (&self.tree, &self.lock) else { return Ok(()) };
+        let (state_dir, instance) = (self.config.state_dir.clone(), self.config.instance.clone());
+        let take = move || InstanceLock::take(&state_dir, &instance);
+        let taken = tree.runtime.spawn_blocking(take).await.map_err(io::Error::other).flatten();
+        let mut lock = taken.map_err(|error| Error::new("start", ErrorKind::Start(Box::new(error))))?;
+        lock.beat(&tree.runtime, self.log.clone());
+        self.lock = Some(lock);
+        Ok(())
+    }
+
     /// A backend found fit to make runtimes, and what it lays out in them.
     async fn made_by(
-        &self,
+        &mut self,
         name: &PoolName,
         spec: &PoolSpec,
         own: Option<Arc<dyn Backend>>,
     ) -> Result<MadeBy, Error> {
         let log = self.log.new(o!("pool" => name.to_string()));
+        if own.is_none() && spec.backend.bears_the_name() {
+            self.lock().await?;
+        }
         let backend = match own {
             Some(backend) => backend,
             None => backends::build(&self.config, spec, &log).map_err(Error::from_backend)?,
@@ -284,9 +305,10 @@ impl Drop for Ostler {
     fn drop(&mut self) {
         let Some(tree) = self.tree.take() else { return };
         let (pools, log) = (std::mem::take(&mut self.pools), self.log.clone());
+        let lock = self.lock.take();
         let runtime = tree.runtime.clone();
         runtime.spawn(async move {
-            if let Err(error) = end(tree, pools, Duration::ZERO, Stopper::new(), log.clone()).await {
+            if let Err(error) = end(tree, pools, Duration::ZERO, Stopper::new(), log.clone(), lock).await {
                 warn!(log, "dropped without shutdown"; "cause" => %error);
             }
         });
@@ -306,6 +328,7 @@ async fn end(
     grace: Duration,
     stopper: Stopper,
     log: Logger,
+    lock: Option<InstanceLock>,
 ) -> Result<(), Error> {
     info!(log, "shutting down"; "grace" => ?grace);
     let (handles, backends): (Vec<_>, Vec<_>) =
@@ -331,6 +354,8 @@ async fn end(
     if by(&home, patient_until + CLOSED, close).await.is_none() {
         warn!(log, "backends did not close in time");
     }
+    // The next of the name finds no runtime of ours that could still be ended.
+    drop(lock);
     let quiet = async {
         tree.flush().await;
         tree.end().await;

@@ -10,6 +10,9 @@ use crate::exit::Misuse;
 /// The pool that is shown.
 pub(super) const POOL: &str = "sandbox";
 
+/// The instance's name in the default file.
+const NAME: &str = "demo";
+
 const DEFAULT_FILE: &str = "config/demo.toml";
 const BUILT_IN: &str = include_str!("../../../../config/demo.toml");
 
@@ -40,6 +43,10 @@ impl Settings {
     }
 
     fn shown(mut config: Config) -> anyhow::Result<Self> {
+        if config.instance == NAME {
+            // Two people on one machine may look at it at once.
+            config.instance = format!("{NAME}-{}", std::process::id());
+        }
         config.pools.retain(|name, _| name.as_str() == POOL);
         let Some(spec) = config.pools.get_mut(POOL) else {
             return Err(Misuse(format!("the demo shows a pool {POOL}, and the config has none")).into());

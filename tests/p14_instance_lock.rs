@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use ostler::config::ConfigBuilder;
 use ostler::model::BackendSpec;
 use ostler::{Config, Error, Ostler, PoolSpec};
 
@@ -27,7 +28,7 @@ fn config(state: &Path, name: Option<&str>) -> Config {
         ..PoolSpec::default()
     };
     let builder = Config::builder().state_dir(state).pool("p", pool);
-    let builder = name.into_iter().fold(builder, |builder, name| builder.instance(name));
+    let builder = name.into_iter().fold(builder, ConfigBuilder::instance);
     builder.build().unwrap()
 }
 

@@ -59,9 +59,9 @@ async fn host() {
         lease.exec(Exec::shell(shell).timeout(Duration::from_secs(20))).await.unwrap();
         say("worked");
         if lease.uses() == 1 {
-            lease.discard()
+            lease.discard();
         } else {
-            drop(lease)
+            drop(lease);
         }
         say("released");
     }

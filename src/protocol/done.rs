@@ -26,7 +26,7 @@ pub enum Done {
     },
 }
 
-/// The guest's answer to [`Hello`].
+/// The guest's answer to [`Hello`](super::Hello).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Welcome {
     /// The guest's protocol version.

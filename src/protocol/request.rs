@@ -9,7 +9,7 @@ pub type Path = Vec<u8>;
 pub enum Request {
     /// First on every stream.
     Hello(Hello),
-    /// Answered with [`Vitals`].
+    /// Answered with [`Vitals`](super::Vitals).
     Ping,
     /// Run a program.
     Exec(ExecRequest),
@@ -79,7 +79,7 @@ pub struct ExecRequest {
     pub output_cap: Option<u64>,
 }
 
-/// Reads a regular file. Answered with `Data` frames and [`Done::Read`].
+/// Reads a regular file. Answered with `Data` frames and [`Done::Read`](super::Done::Read).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Read {
     /// The lease.
@@ -109,7 +109,8 @@ pub struct Write {
     pub complete: bool,
 }
 
-/// Lists a directory. Answered with `Data` frames that each hold whole [`Entry`] records, and [`Done::Unit`].
+/// Lists a directory. Answered with `Data` frames that each hold whole [`Entry`](super::Entry) records, and
+/// [`Done::Unit`](super::Done::Unit).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct List {
     /// The lease.

@@ -234,7 +234,7 @@ impl Bench {
             while let Some(event) = events.next().await {
                 match event.change {
                     Change::Exited { runtime: which, .. } if which == runtime => {
-                        noticed.push(begun.elapsed())
+                        noticed.push(begun.elapsed());
                     }
                     Change::Ready { .. } => break,
                     _ => {}

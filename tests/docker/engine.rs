@@ -62,7 +62,19 @@ impl Engine {
     pub(crate) async fn containers(&self, instance: &str) -> Vec<String> {
         let filters = [("label".to_owned(), vec![format!("ostler.instance={instance}")])].into();
         let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
-        let found = self.client().await.list_containers(Some(options)).await.unwrap();
+        let client = self.client().await;
+        let mut tries = 0;
+        let found = loop {
+            match client.list_containers(Some(options.clone())).await {
+                Ok(found) => break found,
+                // Podman has a word for containers on their way to the end that the client does not know.
+                Err(bollard::errors::Error::JsonDataError { .. }) if tries < 200 => {
+                    tries += 1;
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                Err(error) => panic!("{error}"),
+            }
+        };
         found.into_iter().filter_map(|container| container.id).collect()
     }
 }

@@ -88,10 +88,8 @@ impl Bench {
     }
 
     async fn start(&self, container: ContainerSpec, pool: PoolSpec) -> Outcome<(Ostler, Pool)> {
-        let instance = format!("bench-{}", std::process::id());
         let pool = self.pool(container, pool);
-        let config =
-            Config::builder().instance(instance).state_dir(self.state.path()).pool("p", pool).build()?;
+        let config = Config::builder().state_dir(self.state.path()).pool("p", pool).build()?;
         let ostler = Ostler::start(config).await?;
         let pool = ostler.pool("p")?;
         Ok((ostler, pool))

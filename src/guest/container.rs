@@ -3,12 +3,13 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
+use super::first_frame::first_frame;
 use super::link::connect;
 use super::{Wire, WireError};
-use crate::protocol::{ContainerReport, ContainerSetup, FrameBuffer, HEADER, MAX_PAYLOAD};
+use crate::protocol::{ContainerReport, ContainerSetup};
 
 /// The guest of a container, set up and greeted.
 #[derive(Debug)]
@@ -62,22 +63,13 @@ pub async fn connect_container(
     Ok(Contained { control, data, report })
 }
 
-/// Sends the setup and reads the one frame that answers it, and not a byte of what follows.
+/// Sends the setup and reads what answers it.
 async fn exchange(control: UnixStream, setup: &ContainerSetup) -> io::Result<(ContainerReport, UnixStream)> {
     let mut frames = Vec::new();
     setup.encode(&mut frames).map_err(io::Error::other)?;
     control.set_nonblocking(true)?;
     let mut control = tokio::net::UnixStream::from_std(control)?;
     control.write_all(&frames).await?;
-
-    let mut bytes = vec![0; HEADER];
-    control.read_exact(&mut bytes).await?;
-    let length = bytes.first_chunk().map_or(0, |prefix| u32::from_le_bytes(*prefix) as usize);
-    bytes.resize(HEADER + length.min(MAX_PAYLOAD), 0);
-    control.read_exact(&mut bytes[HEADER..]).await?;
-    let mut frames = FrameBuffer::new();
-    frames.extend(&bytes);
-    let frame = frames.cut().map_err(io::Error::other)?.ok_or(io::ErrorKind::UnexpectedEof)?;
-    let report = ContainerReport::decode(&frame).map_err(io::Error::other)?;
+    let report = first_frame(&mut control, ContainerReport::decode).await?;
     Ok((report, control.into_std()?))
 }

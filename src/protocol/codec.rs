@@ -45,13 +45,20 @@ impl<'a> Encoder<'a> {
         self
     }
 
-    /// A flag, then the value if there is one.
-    pub fn option_u64(&mut self, value: Option<u64>) -> &mut Self {
+    /// A flag, then the value if there is one, as `write` writes it.
+    pub fn option<T>(&mut self, value: Option<T>, write: impl FnOnce(&mut Self, T)) -> &mut Self {
         self.flag(value.is_some());
         if let Some(value) = value {
-            self.u64(value);
+            write(self, value);
         }
         self
+    }
+
+    /// A flag, then the value if there is one.
+    pub fn option_u64(&mut self, value: Option<u64>) -> &mut Self {
+        self.option(value, |e, value| {
+            e.u64(value);
+        })
     }
 
     /// A byte string.
@@ -119,9 +126,17 @@ impl<'a> Decoder<'a> {
         Ok(u64::from_le_bytes(self.array()?))
     }
 
+    /// A flag, then the value if the flag says so, as `read` reads it.
+    pub fn option<T>(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Result<T, Malformed>,
+    ) -> Result<Option<T>, Malformed> {
+        if self.flag()? { read(self).map(Some) } else { Ok(None) }
+    }
+
     /// A flag, then the value if the flag says so.
     pub fn option_u64(&mut self) -> Result<Option<u64>, Malformed> {
-        if self.flag()? { self.u64().map(Some) } else { Ok(None) }
+        self.option(Self::u64)
     }
 
     /// A byte string, borrowed from the payload.

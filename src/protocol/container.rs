@@ -144,10 +144,7 @@ impl ContainerSetup {
             for limit in [open_files, processes, file_size, core] {
                 e.option_u64(limit);
             }
-            e.bytes(&self.secrets_directory).flag(self.service.is_some());
-            if let Some(service) = &self.service {
-                service.encode(&mut e);
-            }
+            e.bytes(&self.secrets_directory).option(self.service.as_ref(), |e, service| service.encode(e));
         })
     }
 }
@@ -185,7 +182,7 @@ impl SetupFrames {
                         core: d.option_u64()?,
                     },
                     secrets_directory: d.owned()?,
-                    service: if d.flag()? { Some(Service::decode(&mut d)?) } else { None },
+                    service: d.option(Service::decode)?,
                     secrets: std::mem::take(&mut self.secrets),
                 };
                 d.end().map(|()| Some(setup))

@@ -1,6 +1,6 @@
 use super::codec::{Decoder, Encoder, Malformed};
 use super::frame::{Frame, Kind, encode_frame};
-use super::setup::Missing;
+use super::missing::{Missing, read_shortfall, shortfall};
 
 /// The guest's answer, as the first frame on the control stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,15 +27,8 @@ impl ContainerReport {
     pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), Malformed> {
         encode_frame(out, Kind::ContainerReport, 0, |out| {
             let mut e = Encoder::new(out);
-            e.u32(self.pid)
-                .flag(self.first)
-                .u32(self.uid)
-                .u32(self.gid)
-                .list(&self.missing, Missing::encode)
-                .flag(self.failure.is_some());
-            if let Some(failure) = &self.failure {
-                e.bytes(failure.as_bytes());
-            }
+            e.u32(self.pid).flag(self.first).u32(self.uid).u32(self.gid);
+            shortfall(&mut e, &self.missing, self.failure.as_deref());
         })
     }
 
@@ -48,16 +41,10 @@ impl ContainerReport {
             return Err(Malformed("not a container's report"));
         }
         let mut d = Decoder::new(frame.payload);
-        let report = Self {
-            pid: d.u32()?,
-            first: d.flag()?,
-            uid: d.u32()?,
-            gid: d.u32()?,
-            missing: d.list(Missing::decode)?,
-            failure: if d.flag()? { Some(d.text()?) } else { None },
-        };
+        let (pid, first, uid, gid) = (d.u32()?, d.flag()?, d.u32()?, d.u32()?);
+        let (missing, failure) = read_shortfall(&mut d)?;
         d.end()?;
-        Ok(report)
+        Ok(Self { pid, first, uid, gid, missing, failure })
     }
 }
 

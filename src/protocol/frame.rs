@@ -122,6 +122,16 @@ pub fn encode_frame(
     }
 }
 
+/// How long the payload behind this header is, for whoever must not read a byte beyond one frame.
+///
+/// # Errors
+/// When it is longer than [`MAX_PAYLOAD`].
+pub fn payload_length(header: &[u8; HEADER]) -> Result<usize, Malformed> {
+    let [l0, l1, l2, l3, ..] = *header;
+    let length = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
+    if length > MAX_PAYLOAD { Err(Malformed("frame is too long")) } else { Ok(length) }
+}
+
 /// Collects bytes as they arrive and cuts them into frames. Holds at most one frame beyond what it was last
 /// given.
 #[derive(Debug, Default)]
@@ -157,11 +167,8 @@ impl FrameBuffer {
         let Some((header, rest)) = self.bytes[self.start..].split_first_chunk::<HEADER>() else {
             return Ok(None);
         };
-        let [l0, l1, l2, l3, kind, z0, z1, z2, o0, o1, o2, o3, o4, o5, o6, o7] = *header;
-        let length = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
-        if length > MAX_PAYLOAD {
-            return Err(Malformed("frame is too long"));
-        }
+        let length = payload_length(header)?;
+        let [_, _, _, _, kind, z0, z1, z2, o0, o1, o2, o3, o4, o5, o6, o7] = *header;
         if [z0, z1, z2] != [0; 3] {
             return Err(Malformed("reserved bytes are not zero"));
         }

@@ -24,6 +24,7 @@ mod done;
 mod file;
 mod frame;
 mod input;
+mod missing;
 mod mux;
 mod refusal;
 mod reply;
@@ -39,15 +40,16 @@ pub use container::{
 pub use container_report::ContainerReport;
 pub use done::{Done, Exited, Vitals, Welcome};
 pub use file::{Entry, FileKind, Stat};
-pub use frame::{Frame, FrameBuffer, HEADER, Kind, MAX_PAYLOAD, encode_frame};
+pub use frame::{Frame, FrameBuffer, HEADER, Kind, MAX_PAYLOAD, encode_frame, payload_length};
 pub use input::Input;
+pub use missing::Missing;
 pub use mux::{Lane, MUX_RECORD, MUX_WINDOW, Mux};
 pub use refusal::{Refusal, RefusalKind};
 pub use reply::{Reply, Stream};
 pub use request::{ExecRequest, Hello, List, Path, Read, Remove, Request, Reset, Write};
 pub use service::Service;
 pub use setup::{
-    CgroupPlan, EXIT_NO_GUEST, EXIT_OUT_OF_MEMORY, EXIT_SIGNAL, Isolation, Missing, Mount, Network, Setup,
+    CgroupPlan, EXIT_NO_GUEST, EXIT_OUT_OF_MEMORY, EXIT_SIGNAL, Isolation, Mount, Network, Setup,
     SetupReport, WORKSPACE, WRITABLE,
 };
 pub use variable::Variable;

@@ -3,6 +3,7 @@
 use super::byte_enum::byte_enum;
 use super::codec::{Decoder, Encoder, Malformed};
 use super::frame::{Frame, Kind, encode_frame};
+use super::missing::{Missing, read_shortfall, shortfall};
 
 /// How far a sandboxed process is kept apart from the host.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -82,15 +83,6 @@ pub struct Setup {
     pub memory: Option<u64>,
 }
 
-/// A part of the isolation that this host did not give.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Missing {
-    /// Which part: `user namespace`, `landlock`, `seccomp`, `memory cgroup` and so on.
-    pub part: String,
-    /// Why: the step and the system's error.
-    pub why: String,
-}
-
 /// The keeper's answer, as the first frame on the control stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SetupReport {
@@ -122,16 +114,6 @@ pub const EXIT_SIGNAL: u8 = 128;
 byte_enum!(Isolation { Auto = 0, Strict = 1, Basic = 2 });
 byte_enum!(Network { None = 0, Host = 1 });
 
-impl Missing {
-    pub(super) fn encode(e: &mut Encoder<'_>, missing: &Self) {
-        e.bytes(missing.part.as_bytes()).bytes(missing.why.as_bytes());
-    }
-
-    pub(super) fn decode(d: &mut Decoder<'_>) -> Result<Self, Malformed> {
-        Ok(Self { part: d.text()?, why: d.text()? })
-    }
-}
-
 impl Setup {
     /// Appends it as a frame.
     ///
@@ -155,13 +137,12 @@ impl Setup {
                     e.bytes(path);
                 })
                 .list(&self.missing, Missing::encode)
-                .flag(self.cgroups.is_some());
-            if let Some(plan) = &self.cgroups {
-                e.list(&plan.directories, |e, path| {
-                    e.bytes(path);
-                });
-            }
-            e.option_u64(self.file_size)
+                .option(self.cgroups.as_ref(), |e, plan| {
+                    e.list(&plan.directories, |e, path| {
+                        e.bytes(path);
+                    });
+                })
+                .option_u64(self.file_size)
                 .option_u64(self.open_files)
                 .option_u64(self.pids)
                 .option_u64(self.memory);
@@ -189,7 +170,7 @@ impl Setup {
             basic_workspace: d.owned()?,
             parents: d.list(Decoder::owned)?,
             missing: d.list(Missing::decode)?,
-            cgroups: if d.flag()? { Some(CgroupPlan { directories: d.list(Decoder::owned)? }) } else { None },
+            cgroups: d.option(|d| Ok(CgroupPlan { directories: d.list(Decoder::owned)? }))?,
             file_size: d.option_u64()?,
             open_files: d.option_u64()?,
             pids: d.option_u64()?,
@@ -208,13 +189,8 @@ impl SetupReport {
     pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), Malformed> {
         encode_frame(out, Kind::SetupReport, 0, |out| {
             let mut e = Encoder::new(out);
-            e.u32(self.pid)
-                .flag(self.namespaces)
-                .list(&self.missing, Missing::encode)
-                .flag(self.failure.is_some());
-            if let Some(failure) = &self.failure {
-                e.bytes(failure.as_bytes());
-            }
+            e.u32(self.pid).flag(self.namespaces);
+            shortfall(&mut e, &self.missing, self.failure.as_deref());
         })
     }
 
@@ -227,14 +203,10 @@ impl SetupReport {
             return Err(Malformed("not a setup report"));
         }
         let mut d = Decoder::new(frame.payload);
-        let report = Self {
-            pid: d.u32()?,
-            namespaces: d.flag()?,
-            missing: d.list(Missing::decode)?,
-            failure: if d.flag()? { Some(d.text()?) } else { None },
-        };
+        let (pid, namespaces) = (d.u32()?, d.flag()?);
+        let (missing, failure) = read_shortfall(&mut d)?;
         d.end()?;
-        Ok(report)
+        Ok(Self { pid, namespaces, missing, failure })
     }
 }
 

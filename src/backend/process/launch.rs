@@ -5,7 +5,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
@@ -17,7 +16,7 @@ use super::verify::Inspector;
 use crate::backend::{BackendError, Exit, Launched};
 use crate::guest;
 use crate::model::IsolationLevel;
-use crate::protocol::{FrameBuffer, HEADER, MAX_PAYLOAD, SetupReport};
+use crate::protocol::SetupReport;
 
 /// Longest the keeper or the guest may take for one answer. The pool's own launch timeout is usually shorter.
 const ANSWER: Duration = Duration::from_secs(30);
@@ -64,20 +63,12 @@ pub(super) async fn follow(
     Ok((report, Launched { control, data, exit, instance }))
 }
 
-/// Reads the keeper's one frame and not a byte of what follows.
+/// What the keeper says before the guest speaks.
 async fn read_report(
     control: std::os::unix::net::UnixStream,
 ) -> io::Result<(SetupReport, std::os::unix::net::UnixStream)> {
     let mut control = UnixStream::from_std(control)?;
-    let mut bytes = vec![0; HEADER];
-    control.read_exact(&mut bytes).await?;
-    let length = bytes.first_chunk().map_or(0, |prefix| u32::from_le_bytes(*prefix) as usize);
-    bytes.resize(HEADER + length.min(MAX_PAYLOAD), 0);
-    control.read_exact(&mut bytes[HEADER..]).await?;
-    let mut frames = FrameBuffer::new();
-    frames.extend(&bytes);
-    let frame = frames.cut().map_err(io::Error::other)?.ok_or(io::ErrorKind::UnexpectedEof)?;
-    let report = SetupReport::decode(&frame).map_err(io::Error::other)?;
+    let report = guest::first_frame(&mut control, SetupReport::decode).await?;
     Ok((report, control.into_std()?))
 }
 

@@ -102,17 +102,14 @@ impl Confinement {
         e.list(&self.limits, |e, limit| {
             e.u32(limit.resource).u64(limit.value);
         });
-        e.u64(self.gate).flag(self.fence.is_some());
-        if let Some(fence) = &self.fence {
-            fence.encode(e);
-        }
+        e.u64(self.gate).option(self.fence.as_ref(), |e, fence| fence.encode(e));
     }
 
     /// What [`encode`](Self::encode) wrote.
     pub(crate) fn decode(d: &mut Decoder<'_>) -> Result<Self, Malformed> {
         let limits = d.list(|d| Ok(Limit { resource: d.u32()?, value: d.u64()? }))?;
         let gate = d.u64()?;
-        let fence = if d.flag()? { Some(Fence::decode(d)?) } else { None };
+        let fence = d.option(Fence::decode)?;
         Ok(Self { gate, ..Self::new(limits, fence) })
     }
 }

@@ -32,7 +32,7 @@ use std::process::ExitCode;
 
 use crate::place::Walls;
 use crate::protocol::{
-    EXIT_NO_GUEST, FrameBuffer, HEADER, Isolation, MAX_PAYLOAD, Missing, Setup, SetupReport,
+    EXIT_NO_GUEST, FrameBuffer, HEADER, Isolation, Missing, Setup, SetupReport, payload_length,
 };
 use crate::sys;
 use attempt::Started;
@@ -89,12 +89,7 @@ fn read_setup() -> Result<Setup, String> {
         std::io::stdin().as_fd().try_clone_to_owned().map(File::from).step("take the control stream")?;
     let mut header = [0; HEADER];
     input.read_exact(&mut header).step("read the setup")?;
-    let [l0, l1, l2, l3, ..] = header;
-    let length = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
-    if length > MAX_PAYLOAD {
-        return Err("the setup is too long".to_owned());
-    }
-    let mut payload = vec![0; length];
+    let mut payload = vec![0; payload_length(&header).map_err(|wrong| wrong.to_string())?];
     input.read_exact(&mut payload).step("read the setup")?;
     let mut frames = FrameBuffer::new();
     frames.extend(&header);

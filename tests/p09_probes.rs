@@ -7,9 +7,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use ostler::backend::fake::{Act, Fake};
+use ostler::backend::fake::{Act, Fake, Point};
 use ostler::model::{
-    BackendSpec, ExecProbe, FileProbe, HealthSpec, HttpProbe, NetworkAccess, Probe, ProcessSpec, TcpProbe,
+    BackendSpec, ExecProbe, FileProbe, Health, HealthSpec, HttpProbe, NetworkAccess, Probe, ProcessSpec,
+    TcpProbe,
 };
 use ostler::{Change, Config, Exec, Ostler, Pool, PoolSpec, Reason};
 use support::eventually;
@@ -191,6 +192,34 @@ fn without_a_health_check_of_its_own_no_image_is_healthy() {
             }
         };
         assert_eq!(cause, "never healthy: the image has no health check of its own");
+        ostler.shutdown().await.expect("ends");
+    });
+}
+
+#[test]
+fn how_healthy_a_runtime_is_shows_until_it_is_gone() {
+    simulate(async {
+        let (sick, fails) = watch::channel(false);
+        let act = move |point| match point {
+            Point::Ping if *fails.borrow() => Act::Fail,
+            // So that it is there to be seen.
+            Point::Destroy => Act::Slow(Duration::from_secs(5)),
+            _ => Act::Work,
+        };
+        let health = HealthSpec { interval: Duration::from_secs(1), ..HealthSpec::default() };
+        let spec = PoolSpec { min: 1, max: 1, health, ..PoolSpec::default() };
+        let (ostler, pool) = start(spec, Fake::scripted(act), 1).await;
+        pool.ready(Duration::from_secs(1)).await.expect("ready");
+        let seen = || pool.status().runtimes.iter().map(|it| (it.id.0, it.health)).collect::<Vec<_>>();
+        assert_eq!(seen(), [(1, Health::Healthy)]);
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        assert_eq!(seen(), [(1, Health::Healthy)]);
+        sick.send_replace(true);
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        assert_eq!(seen(), [(1, Health::Unhealthy)], "{}", pool.status());
+        sick.send_replace(false);
+        pool.ready(Duration::from_secs(30)).await.expect("ready");
+        assert_eq!(seen(), [(2, Health::Healthy)]);
         ostler.shutdown().await.expect("ends");
     });
 }

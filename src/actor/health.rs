@@ -13,6 +13,7 @@ use super::runtime::{Probe, Probed};
 use super::supervisor::Receipt;
 use crate::decide::Moment;
 use crate::model::{self, HealthSpec, PoolName, RuntimeId};
+use crate::observe::Chart;
 
 /// Probe this runtime from now on.
 #[derive(Message)]
@@ -22,6 +23,8 @@ pub(super) struct Watch {
     pub(super) id: RuntimeId,
     pub(super) runtime: Recipient<Probe>,
     pub(super) spec: HealthSpec,
+    /// Where its health is written down.
+    pub(super) chart: Arc<Chart>,
 }
 
 /// Probe it no more.
@@ -67,6 +70,7 @@ pub(super) struct Health {
 struct Watched {
     runtime: Recipient<Probe>,
     spec: HealthSpec,
+    chart: Arc<Chart>,
     failures: u32,
     /// Since when a probe is out.
     asked: Option<Moment>,
@@ -105,6 +109,7 @@ impl Health {
         debug!(self.log, "probe failed";
             "pool" => %pool, "runtime" => %runtime, "in a row" => watched.failures, "cause" => cause);
         if watched.failures >= watched.spec.retries {
+            watched.chart.note(model::Health::Unhealthy);
             warn!(self.log, "unhealthy"; "pool" => %pool, "runtime" => %runtime, "cause" => cause);
             self.watched.remove(key);
             self.verdicts.do_send(Verdict { pool: key.0.clone(), id: key.1 });
@@ -121,9 +126,10 @@ impl Handler<Watch> for Health {
 
     fn handle(&mut self, watch: Watch, _: &mut Self::Context) {
         self.faults.pass("Health", before::<Watch>);
-        let key = (watch.pool, watch.id);
+        let key = (watch.pool.clone(), watch.id);
         let interval = watch.spec.interval;
-        let watched = Watched { runtime: watch.runtime, spec: watch.spec, failures: 0, asked: None };
+        let Watch { runtime, spec, chart, .. } = watch;
+        let watched = Watched { runtime, spec, chart, failures: 0, asked: None };
         if self.watched.insert(key.clone(), watched).is_none() {
             self.schedule(self.clock.now(), key, interval);
         }
@@ -178,8 +184,11 @@ impl Handler<Probed> for Health {
         let Some(watched) = self.watched.get_mut(&key) else { return };
         watched.asked = None;
         match finding.health {
-            model::Health::Healthy => watched.failures = 0,
-            model::Health::Unknown => {}
+            model::Health::Healthy => {
+                watched.failures = 0;
+                watched.chart.note(model::Health::Healthy);
+            }
+            model::Health::Unknown => watched.chart.note(model::Health::Unknown),
             model::Health::Unhealthy => self.failed(&key, finding.cause.as_deref().unwrap_or_default()),
         }
     }

@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 pub use self::owner::Owner;
 use crate::guest::Wire;
-use crate::model::{PoolName, Port, RuntimeId};
+use crate::model::{Meter, PoolName, Port, RuntimeId};
 
 /// A future that owns what it works on.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send + 'static>>;
@@ -103,6 +103,17 @@ pub trait Instance: Send + fmt::Debug {
     /// The health check of what the runtime is made from: the command that the probe `image` runs in it. By default
     /// it has none.
     fn health_check(&self) -> Option<Vec<String>> {
+        None
+    }
+
+    /// How its guest is spoken to, where that is not the same for all runtimes of the backend: `link`, `attach`. By
+    /// default nothing is said of it.
+    fn transport(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Reads what it uses, for as long as it lives. By default nobody measures that.
+    fn meter(&self) -> Option<Meter> {
         None
     }
 

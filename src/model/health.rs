@@ -17,6 +17,27 @@ pub enum Health {
     Unhealthy,
 }
 
+impl Health {
+    /// All there are.
+    pub const ALL: [Self; 3] = [Self::Unknown, Self::Healthy, Self::Unhealthy];
+
+    /// As in logs and metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Healthy => "healthy",
+            Self::Unhealthy => "unhealthy",
+        }
+    }
+}
+
+impl fmt::Display for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 /// Health probes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct HealthSpec {

@@ -7,6 +7,7 @@ mod limits;
 mod pool;
 mod reason;
 mod state;
+mod usage;
 
 pub use container::{
     Capability, ContainerLogs, ContainerMode, ContainerNetwork, ContainerSpec, EngineHost, ExtraHost, Gpus,
@@ -22,3 +23,4 @@ pub use pool::{
 };
 pub use reason::Reason;
 pub use state::State;
+pub use usage::{Meter, Usage};

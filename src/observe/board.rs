@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use tokio::sync::watch;
 
+use super::chart::Charts;
 use super::histogram::Histogram;
 use crate::model::{Reason, RuntimeId, State};
 
@@ -17,6 +18,8 @@ pub(crate) struct Board {
     launched: AtomicU64,
     degraded: AtomicBool,
     trouble: watch::Sender<Option<Arc<str>>>,
+    /// Of the runtimes that are there.
+    pub(crate) charts: Charts,
     /// Those that did not wait, or were tested after it; the handoff counts the others.
     pub(crate) leases: Spread,
     /// Runtimes that were waited for and then had to be tested.
@@ -42,6 +45,7 @@ impl Default for Board {
             launched: AtomicU64::new(0),
             degraded: AtomicBool::new(false),
             trouble: watch::Sender::new(None),
+            charts: Charts::default(),
             leases: Spread::default(),
             tested_waits: AtomicU64::new(0),
             cold_launch: AtomicU64::new(0),

@@ -2,6 +2,7 @@ use std::fmt::{self, Write as _};
 
 use super::histogram::Summary;
 use super::status::Status;
+use super::usage::write_usage;
 
 /// The figures of several pools in Prometheus' text format, version 0.0.4.
 #[must_use]
@@ -67,7 +68,8 @@ fn write_all(out: &mut String, pools: &[Status]) -> fmt::Result {
     seconds(out, pools, "ostler_acquire_seconds", "Waits of acquires that had to wait.", |pool| &pool.wait)?;
     seconds(out, pools, "ostler_launch_seconds", "From launch to leasable.", |pool| &pool.launch)?;
     seconds(out, pools, "ostler_reset_seconds", "From release to leasable.", |pool| &pool.reset)?;
-    seconds(out, pools, "ostler_exec_seconds", "Commands, from call to result.", |pool| &pool.exec)
+    seconds(out, pools, "ostler_exec_seconds", "Commands, from call to result.", |pool| &pool.exec)?;
+    write_usage(out, pools)
 }
 
 /// As the value of a label.
@@ -75,7 +77,7 @@ fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
-fn family(out: &mut String, name: &str, kind: &str, help: &str) -> fmt::Result {
+pub(super) fn family(out: &mut String, name: &str, kind: &str, help: &str) -> fmt::Result {
     writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}")
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::board::Board;
+use super::chart::Vitals;
 use super::histogram::Summary;
 use crate::model::{PoolName, Reason, RuntimeId, State};
 
@@ -57,6 +58,8 @@ pub struct Status {
     pub reset: Summary,
     /// Commands, from call to result.
     pub exec: Summary,
+    /// Each runtime that has been leasable and is not gone, in order of launch.
+    pub runtimes: Vec<Vitals>,
 }
 
 impl Status {
@@ -102,6 +105,7 @@ impl Status {
             launch: board.launch.summary(),
             reset: board.reset.summary(),
             exec: board.exec.summary(),
+            runtimes: board.charts.read(),
         }
     }
 }
@@ -138,6 +142,9 @@ impl fmt::Display for Status {
         }
         if let Some(trouble) = &self.trouble {
             write!(f, "\n  trouble  {trouble}")?;
+        }
+        for runtime in self.runtimes.iter().filter(|runtime| runtime.is_worth_a_line()) {
+            write!(f, "\n  {:<8} {runtime}", runtime.id.to_string())?;
         }
         Ok(())
     }

@@ -35,6 +35,30 @@ fn events_are_a_json_object_a_line_to_the_last() {
 }
 
 #[test]
+fn asked_for_it_says_how_the_pools_are() {
+    let (_place, config) = Place::fake();
+    let mut running = Running::start(ostler(["run".as_ref(), config.as_os_str()]));
+    running.out("pool p ready");
+    running.signal(Signal::USR1);
+    let line = running.out("pool p (fake)");
+    assert!(line.contains("2 of 4 runtimes"), "{line}");
+    running.out("launched 2");
+    running.signal(Signal::TERM);
+    running.end().expect(0);
+
+    let words = ["run", "--json", "--log-level", "debug", config.to_str().unwrap()];
+    let mut running = Running::start(ostler(words));
+    running.err("ready, handle: fake r2");
+    running.signal(Signal::USR1);
+    let line = running.out("\"status\"");
+    let told: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!((&told["status"]["pool"], &told["status"]["max"]), (&"p".into(), &4.into()));
+    assert_eq!(told["status"]["runtimes"][0]["health"], "healthy");
+    running.signal(Signal::TERM);
+    running.end().expect(0);
+}
+
+#[test]
 fn logs_are_json_where_that_is_asked_for() {
     let (_place, config) = Place::fake();
     let words = ["run", config.to_str().unwrap(), "--log-format", "json", "--log-level", "debug"];

@@ -13,3 +13,4 @@ mod image;
 mod lease;
 mod logs;
 mod owner;
+mod stats;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use crate::actor::shared::Endpoints;
 use crate::guest::Wire;
 use crate::model::{Epoch, State};
+use crate::observe::Chart;
 
 /// What a Runtime actor says of its runtime, true at every moment. Its reports say the same; but a supervisor that
 /// starts over goes by this, and need not have heard them.
@@ -25,6 +26,8 @@ pub(in crate::actor) struct Ware {
     pub(in crate::actor) handle: Arc<str>,
     /// Where its ports are reached.
     pub(in crate::actor) endpoints: Endpoints,
+    /// How it does, for others.
+    pub(in crate::actor) chart: Arc<Chart>,
 }
 
 impl Default for Badge {

@@ -13,6 +13,7 @@ use super::{Runtime, Ware};
 use crate::actor::contain::Takes;
 use crate::guest::Session;
 use crate::model::{self, Health, State};
+use crate::observe::Chart;
 
 /// Longest pause between two probes while the first success is awaited.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -46,7 +47,9 @@ impl Runtime {
             (Some(wire), Some(instance)) => {
                 let handle: Arc<str> = instance.handle().into();
                 debug!(self.log, "ready"; "handle" => &*handle);
-                self.badge.warm(Ware { wire, handle, endpoints: Arc::clone(&self.endpoints) });
+                let chart = Chart::new(Arc::clone(&handle), instance.transport(), instance.meter());
+                let (chart, endpoints) = (Arc::new(chart), Arc::clone(&self.endpoints));
+                self.badge.warm(Ware { wire, handle, endpoints, chart });
                 self.report(Report::Warmed);
             }
             _ => self.launch_failed("ended while warming up".to_owned()),

@@ -18,7 +18,7 @@ use crate::decide::{Command, Decider, Event, Fate, Illegal, Moment, Stock};
 use crate::guest::Wire;
 use crate::handoff::{Tether, Ticket};
 use crate::model::{Epoch, PoolSpec, Reason, RuntimeId, State};
-use crate::observe::RuntimeStatus;
+use crate::observe::{Chart, RuntimeStatus};
 
 /// One pool as the supervisor holds it: the decider, and what its ids stand for.
 pub(super) struct Pool {
@@ -63,6 +63,8 @@ pub(super) struct Member {
     /// The lease that somebody has of it.
     tenure: Option<Tenant>,
     handle: Arc<str>,
+    /// Once it has been leasable.
+    pub(super) chart: Option<Arc<Chart>>,
     since: Moment,
 }
 
@@ -134,6 +136,7 @@ impl Member {
             tether: None,
             tenure: None,
             handle: "".into(),
+            chart: None,
             since: now,
         }
     }
@@ -226,7 +229,9 @@ impl Pool {
     /// Makes the ticket of a runtime that has warmed up; answers its name for others, and how long that took.
     pub(super) fn issue(&mut self, id: RuntimeId, now: Moment) -> Option<(Arc<str>, Duration)> {
         let member = self.members.get_mut(&id)?;
-        let Ware { wire, handle, endpoints } = member.badge.take_ware()?;
+        let Ware { wire, handle, endpoints, chart } = member.badge.take_ware()?;
+        self.shared.board.charts.hang_up(id, Arc::clone(&chart));
+        member.chart = Some(chart);
         let resource = Resource {
             wire,
             shared: Arc::clone(&self.shared),

@@ -41,6 +41,7 @@ impl Supervisor {
     pub(super) fn bury(&mut self, name: &PoolName, id: RuntimeId) {
         if let Some(pool) = self.pools.get_mut(name) {
             pool.members.remove(&id);
+            pool.shared.board.charts.take_down(id);
         }
         self.observe(name, Change::Gone { runtime: id });
     }

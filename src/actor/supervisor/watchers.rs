@@ -24,10 +24,11 @@ impl Supervisor {
     }
 
     pub(super) fn watch(&self, name: &PoolName, pool: &Pool, id: RuntimeId) {
-        let runtime = pool.members.get(&id).map(|member| member.address.clone().recipient());
-        if let (Some(health), Some(runtime)) = (&self.health, runtime) {
+        let Some(member) = pool.members.get(&id) else { return };
+        if let (Some(health), Some(chart)) = (&self.health, &member.chart) {
+            let (runtime, chart) = (member.address.clone().recipient(), Arc::clone(chart));
             let spec = pool.blueprint.spec.health.clone();
-            health.do_send(Watch { pool: name.clone(), id, runtime, spec });
+            health.do_send(Watch { pool: name.clone(), id, runtime, spec, chart });
         }
     }
 

@@ -7,13 +7,15 @@ use slog::{Logger, debug};
 use tokio::task::spawn_blocking;
 
 use super::container::Container;
+use super::entry::Way;
 use super::image::Image;
 use super::journal::{Journal, Journals};
 use super::output;
 use super::ports::Reserved;
+use super::stats::Sampling;
 use super::verify::Inspector;
 use crate::backend::{BackendError, BoxFuture, Instance, Residue, with_causes};
-use crate::model::Port;
+use crate::model::{Meter, Port};
 
 /// One container that serves.
 #[derive(Debug)]
@@ -27,6 +29,9 @@ pub(super) struct Kept {
     /// Where the engine's log of it goes in the end; none where it is read all along.
     pub(super) unread: Option<Arc<Journal>>,
     pub(super) journals: Journals,
+    pub(super) way: Way,
+    /// Of what it uses, where that is wanted.
+    pub(super) sampling: Option<Sampling>,
     /// Freed with the container.
     pub(super) _ports: Reserved,
 }
@@ -44,12 +49,23 @@ impl Instance for Kept {
         self.image.health_check.clone()
     }
 
+    fn transport(&self) -> Option<&'static str> {
+        Some(self.way.name())
+    }
+
+    fn meter(&self) -> Option<Meter> {
+        self.sampling.as_ref().map(Sampling::meter)
+    }
+
     fn verify(&self) -> BoxFuture<Result<(), Residue>> {
         let inspector = Arc::clone(&self.inspector);
         Box::pin(async move { inspector.verify().await })
     }
 
     fn destroy(&mut self) -> BoxFuture<Result<(), BackendError>> {
+        if let Some(sampling) = &mut self.sampling {
+            sampling.end();
+        }
         let removal = self.container.removal();
         let step = format!("remove container {}", self.container.short());
         let unread = self.unread.take();

@@ -22,6 +22,7 @@ use super::parts::Parts;
 use super::ports::{self, Reserved};
 use super::register::Charge;
 use super::site::Site;
+use super::stats::Sampling;
 use super::verify::{Inspector, Scope};
 use super::{Flavor, Shared, output, podman, setup};
 use crate::backend::{BackendError, Launch, Launched, with_causes};
@@ -135,6 +136,10 @@ impl Shared {
                 None
             }
         };
+        let sampling = self.spec.stats_interval.map(|interval| {
+            let (engine, id) = (Arc::clone(&site.engine), container.id().to_owned());
+            Sampling::begin(engine, id, interval, self.log.clone())
+        });
         let instance = Box::new(Kept {
             log: self.log.clone(),
             container,
@@ -143,6 +148,8 @@ impl Shared {
             image: Arc::clone(&parts.image),
             unread,
             journals: parts.journals.clone(),
+            way,
+            sampling,
             _ports: reserved,
         });
         Ok(Launched { control, data, exit: Box::pin(watch.end()), instance })

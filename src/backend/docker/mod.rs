@@ -43,6 +43,7 @@ mod register;
 mod secrets;
 mod setup;
 mod site;
+mod stats;
 mod sweep;
 mod verify;
 

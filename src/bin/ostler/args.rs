@@ -30,9 +30,11 @@ Examples:
   ostler run config/demo.toml
   ostler run pools.yaml --json --log-format json 2>ostler.log
   kill -HUP $(pidof ostler)      # take up the changed file
+  kill -USR1 $(pidof ostler)     # say how the pools and their runtimes are
 
 Signals: TERM or INT drains the pools, for as long as `shutdown_grace`, and stops; a second one stops at once.
 HUP reads the file again; when something is wrong with it, all of that is reported and the old settings stay.
+USR1 prints the status of each pool: what its runtimes are doing, how they are, and what they use.
 
 Exit status: 0 when stopped and nothing is left, 1 when something could not be started or ended, 2 for bad
 usage or config.";

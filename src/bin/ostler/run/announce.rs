@@ -61,6 +61,19 @@ impl Announcer {
         }
     }
 
+    /// Says how these are: as text, or where events are told as JSON, a line for each. What a reader who is behind
+    /// has no room for, he can ask for again.
+    pub(super) fn tell_status<'a>(&self, pools: impl Iterator<Item = &'a Pool>) {
+        for pool in pools {
+            let status = pool.status();
+            let text = match self.known {
+                Some(_) => format!("{status}\n"),
+                None => format!("{}\n", serde_json::json!({ "status": status })),
+            };
+            let _: Result<(), _> = self.queue.try_send(text.into());
+        }
+    }
+
     /// Waits for the last event, now that ostler has been shut down.
     pub(super) async fn end(mut self) {
         if self.known.is_some() {

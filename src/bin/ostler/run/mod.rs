@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use ostler::{Config, Ostler};
 use slog::{Logger, info, warn};
+use tokio::signal::unix::{self, SignalKind};
 
 use crate::args::{LogArgs, RunArgs};
 use crate::exit;
@@ -23,6 +24,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 
 pub(crate) async fn run(args: &RunArgs, log: LogArgs) -> anyhow::Result<u8> {
     let mut signals = Signals::listen().context("signals")?;
+    let mut asked = unix::signal(SignalKind::user_defined1()).context("signals")?;
     let mut config = Config::load(&args.config)?;
     let log = Log::start(log, config.log);
     let start = Ostler::builder(config.clone()).logger(log.logger().clone()).start();
@@ -35,7 +37,17 @@ pub(crate) async fn run(args: &RunArgs, log: LogArgs) -> anyhow::Result<u8> {
     let mut announcer =
         if args.json { Announcer::events(&ostler, &sink, log.logger()) } else { Announcer::readiness(&sink) };
     announcer.watch(ostler.pools());
-    while signals.next().await == Caught::Hangup {
+    loop {
+        let caught = tokio::select! {
+            caught = signals.next() => caught,
+            _ = asked.recv() => {
+                announcer.tell_status(ostler.pools());
+                continue;
+            }
+        };
+        if caught != Caught::Hangup {
+            break;
+        }
         if let Some(new) = reload(&mut ostler, &config, &args.config, log.logger()).await {
             log.follow(new.log);
             config = new;

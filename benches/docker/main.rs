@@ -5,22 +5,23 @@
 
 #![expect(clippy::cast_precision_loss, reason = "far fewer bytes and files than that begins at")]
 
+mod bare;
+mod stream;
+
 use std::time::{Duration, Instant};
 
-use bollard::exec::StartExecResults;
-use bollard::models::{ContainerCreateBody, ExecConfig, HostConfig};
-use bollard::query_parameters::{
-    KillContainerOptionsBuilder, RemoveContainerOptionsBuilder, WaitContainerOptionsBuilder,
-};
+use bollard::query_parameters::KillContainerOptionsBuilder;
 use bollard::{API_DEFAULT_VERSION, Docker};
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream as futures};
 use ostler::model::{BackendSpec, ContainerSpec, Limits, PullPolicy, Transport};
-use ostler::{Change, Chunk, Config, Exec, Ostler, Pool, PoolSpec};
+use ostler::{Change, Config, Exec, Ostler, Pool, PoolSpec};
+
+use bare::{Bare, fork_and_exec};
+use stream::{Flood, flood};
 
 const FILL: usize = 8;
 const AT_ONCE: usize = 4;
 const SIZES: [usize; 4] = [1, 3, 10, 50];
-const STDOUT: u64 = 64 << 20;
 const PATIENCE: Duration = Duration::from_mins(2);
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
@@ -63,10 +64,12 @@ impl Bench {
         let client =
             Docker::connect_with_unix(&self.host, 120, API_DEFAULT_VERSION)?.negotiate_version().await?;
         let mut figures = Figures::new();
-        self.operations(&client, &mut figures).await?;
-        self.fill(&client, &mut figures).await?;
+        let bare = Bare { client: &client, image: &self.image };
+        self.operations(&bare, &mut figures).await?;
+        self.floods(&bare, &mut figures).await?;
+        self.fill(&bare, &mut figures).await?;
         self.files(&mut figures).await?;
-        self.killed(&client, &mut figures).await?;
+        self.killed(&bare, &mut figures).await?;
         Ok(figures)
     }
 
@@ -96,7 +99,7 @@ impl Bench {
     }
 
     /// One command and one read, by each way.
-    async fn operations(&self, client: &Docker, figures: &mut Figures) -> Outcome<()> {
+    async fn operations(&self, bare: &Bare<'_>, figures: &mut Figures) -> Outcome<()> {
         let (ostler, pool) = self.start(ContainerSpec::default(), one()).await?;
         let attached = ContainerSpec { transport: Transport::Attach, ..ContainerSpec::default() };
         let (far, far_pool) = self.start(attached, one()).await?;
@@ -105,12 +108,12 @@ impl Bench {
         lease.write("kib", &content).await?;
         far_lease.write("kib", &content).await?;
         let (mut engine, mut run) = (Vec::new(), Vec::new());
-        let (mut exec, mut read, mut far_exec, mut far_read, mut bare) =
+        let (mut exec, mut read, mut far_exec, mut far_read, mut forked) =
             (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for round in 0..9 {
-            engine.push(timed(engine_exec(client, lease.handle())).await?);
+            engine.push(timed(bare.exec(lease.handle())).await?);
             if round < 3 {
-                run.push(timed(self.run(client)).await?);
+                run.push(timed(bare.run()).await?);
             }
             for _ in 0..30 {
                 exec.push(timed(async { Ok(lease.exec(Exec::new("/bin/true")).await?) }).await?);
@@ -118,25 +121,15 @@ impl Bench {
                 far_exec.push(timed(async { Ok(far_lease.exec(Exec::new("/bin/true")).await?) }).await?);
                 far_read.push(timed(async { Ok(far_lease.read("kib").await?) }).await?);
             }
-            bare.push(fork_and_exec(&lease).await?);
+            forked.push(fork_and_exec(&lease).await?);
         }
-        let mut told = 0_usize;
-        let begun = Instant::now();
-        let mut stream =
-            lease.exec_stream(Exec::new("/bin/head").args(["-c", &STDOUT.to_string(), "/dev/zero"]))?;
-        while let Some(chunk) = stream.next().await {
-            if let Chunk::Stdout(bytes) = chunk? {
-                told += bytes.len();
-            }
-        }
-        let rate = told as f64 / begun.elapsed().as_secs_f64() / 1e6;
-        let (engine, run, exec, bare) = (median(engine), median(run), median(exec), median(bare));
+        let (engine, run, exec, forked) = (median(engine), median(run), median(exec), median(forked));
         let mut add = |name: &str, value: f64, of| figures.push((name.to_owned(), value, of));
         add("engine_exec_ms", ms(engine), "the engine API's own exec: create, start, inspect");
         add("run_ms", ms(run), "a container each: create, start, wait, remove");
         add("exec_ms", ms(exec), "/bin/true in a lease");
         add("exec_speedup", ms(engine) / ms(exec), "against the engine's exec; 60 is wanted");
-        add("exec_over_bare", ms(exec) / ms(bare), "against fork+exec in the container; 1.3 is wanted");
+        add("exec_over_bare", ms(exec) / ms(forked), "against fork+exec in the container; 1.3 is wanted");
         add("read_ms", ms(median(read.clone())), "1 KiB in a lease");
         add("read_speedup", ms(engine) / ms(median(read)), "against the engine's exec; 1000 is wanted");
         add("attach_exec_speedup", ms(engine) / ms(median(far_exec)), "over the attach stream; 40 is wanted");
@@ -145,7 +138,6 @@ impl Bench {
             ms(engine) / ms(median(far_read)),
             "over the attach stream; 150 is wanted",
         );
-        add("stdout_mb_per_s", rate, "64 MiB of standard output; 300 is wanted");
         let mut resets = Vec::new();
         drop((lease, far_lease));
         for _ in 0..31 {
@@ -163,8 +155,35 @@ impl Bench {
         Ok(())
     }
 
+    /// 64 MiB of standard output, by each way and, to tell the container from the rest, from a sandbox.
+    async fn floods(&self, bare: &Bare<'_>, figures: &mut Figures) -> Outcome<()> {
+        for (name, transport, of) in [
+            ("stdout", Transport::Link, "64 MiB of standard output; 300 is wanted"),
+            ("attach_stdout", Transport::Attach, "the same over the attach stream"),
+        ] {
+            let container = ContainerSpec { transport, ..ContainerSpec::default() };
+            let (ostler, pool) = self.start(container, one()).await?;
+            let lease = pool.acquire().await?;
+            let Flood { rate, host_growth, guest_peak } =
+                flood(&lease, bare.pid(lease.handle()).await?).await?;
+            drop(lease);
+            ostler.shutdown().await?;
+            figures.push((format!("{name}_mb_per_s"), rate, of));
+            figures.push((format!("{name}_host_growth_mib"), host_growth, "this process, over five of them"));
+            figures.push((format!("{name}_guest_peak_mib"), guest_peak, "the guest's most, ever"));
+        }
+        let config = Config::builder().state_dir(self.state.path()).pool("p", one()).build()?;
+        let ostler = Ostler::start(config).await?;
+        let lease = ostler.pool("p")?.acquire().await?;
+        let rate = flood(&lease, 0).await?.rate;
+        drop(lease);
+        ostler.shutdown().await?;
+        figures.push(("process_stdout_mb_per_s".to_owned(), rate, "the same from the process backend"));
+        Ok(())
+    }
+
     /// A pool of eight against eight plain containers.
-    async fn fill(&self, client: &Docker, figures: &mut Figures) -> Outcome<()> {
+    async fn fill(&self, bare: &Bare<'_>, figures: &mut Figures) -> Outcome<()> {
         let (mut ours, mut plain) = (Vec::new(), Vec::new());
         for _ in 0..3 {
             let begun = Instant::now();
@@ -175,13 +194,13 @@ impl Bench {
             ours.push(begun.elapsed());
             ostler.shutdown().await?;
             let begun = Instant::now();
-            let made: Vec<String> = stream::iter((0..FILL).map(|_| self.plain(client)))
+            let made: Vec<String> = futures::iter((0..FILL).map(|_| bare.start()))
                 .buffer_unordered(AT_ONCE)
                 .try_collect()
                 .await?;
             plain.push(begun.elapsed());
-            let removals = made.into_iter().map(|id| async move { remove(client, &id).await });
-            stream::iter(removals).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
+            let removals = made.into_iter().map(|id| async move { bare.remove(&id).await });
+            futures::iter(removals).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
         }
         let (ours, plain) = (median(ours), median(plain));
         figures.push(("fill_8_ms".to_owned(), ms(ours), "start to eight leasable"));
@@ -216,15 +235,19 @@ impl Bench {
         Ok(())
     }
 
-    async fn killed(&self, client: &Docker, figures: &mut Figures) -> Outcome<()> {
-        let (mut noticed, mut whole) = (Vec::new(), Vec::new());
+    async fn killed(&self, bare: &Bare<'_>, figures: &mut Figures) -> Outcome<()> {
+        let (mut noticed, mut replaced, mut plain) = (Vec::new(), Vec::new(), Vec::new());
         let (ostler, pool) = self.start(ContainerSpec::default(), one()).await?;
-        for _ in 0..5 {
+        for _ in 0..7 {
+            let begun = Instant::now();
+            let one = bare.start().await?;
+            plain.push(begun.elapsed());
+            bare.remove(&one).await?;
             let lease = pool.acquire().await?;
             let (victim, runtime) = (lease.handle().to_owned(), lease.runtime());
             drop(lease);
             let mut events = ostler.events(64);
-            let (killer, begun) = (client.clone(), Instant::now());
+            let (killer, begun) = (bare.client.clone(), Instant::now());
             tokio::spawn(async move {
                 let options = KillContainerOptionsBuilder::new().signal("KILL").build();
                 killer.kill_container(&victim, Some(options)).await
@@ -238,73 +261,21 @@ impl Bench {
                     _ => {}
                 }
             }
-            whole.push(begun.elapsed());
+            replaced.push(begun.elapsed());
         }
         ostler.shutdown().await?;
-        figures.push(("kill_noticed_ms".to_owned(), ms(median(noticed)), "500 is wanted"));
-        figures.push(("kill_replaced_ms".to_owned(), ms(median(whole)), "until a fresh one is leasable"));
+        let (noticed, replaced, plain) = (median(noticed), median(replaced), median(plain));
+        figures.push(("kill_noticed_ms".to_owned(), ms(noticed), "500 is wanted"));
+        figures.push(("kill_replaced_ms".to_owned(), ms(replaced), "until a fresh one is leasable"));
+        figures.push(("plain_1_ms".to_owned(), ms(plain), "one plain container, created and started"));
+        let launch = replaced.saturating_sub(noticed);
+        figures.push(("kill_launch_over_plain".to_owned(), ms(launch) / ms(plain), "1.3 is wanted"));
         Ok(())
-    }
-
-    fn body(&self, command: &[&str]) -> ContainerCreateBody {
-        ContainerCreateBody {
-            image: Some(self.image.clone()),
-            cmd: Some(command.iter().map(|word| (*word).to_owned()).collect()),
-            host_config: Some(HostConfig { network_mode: Some("none".to_owned()), ..HostConfig::default() }),
-            ..ContainerCreateBody::default()
-        }
-    }
-
-    async fn plain(&self, client: &Docker) -> Outcome<String> {
-        let made = client.create_container(None, self.body(&["/bin/sleep", "1000"])).await?;
-        client.start_container(&made.id, None).await?;
-        Ok(made.id)
-    }
-
-    async fn run(&self, client: &Docker) -> Outcome<()> {
-        let made = client.create_container(None, self.body(&["/bin/true"])).await?;
-        client.start_container(&made.id, None).await?;
-        let options = WaitContainerOptionsBuilder::new().condition("not-running").build();
-        // An error is how some engines say that it was over before.
-        drop(std::pin::pin!(client.wait_container(&made.id, Some(options))).next().await);
-        remove(client, &made.id).await
     }
 }
 
 fn one() -> PoolSpec {
     PoolSpec { min: 1, max: 1, ..PoolSpec::default() }
-}
-
-async fn remove(client: &Docker, id: &str) -> Outcome<()> {
-    let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
-    Ok(client.remove_container(id, Some(options)).await?)
-}
-
-async fn engine_exec(client: &Docker, container: &str) -> Outcome<()> {
-    let config = ExecConfig {
-        cmd: Some(vec!["/bin/true".to_owned()]),
-        attach_stdout: Some(true),
-        attach_stderr: Some(true),
-        ..ExecConfig::default()
-    };
-    let made = client.create_exec(container, config).await?;
-    if let StartExecResults::Attached { mut output, .. } = client.start_exec(&made.id, None).await? {
-        while output.try_next().await?.is_some() {}
-    }
-    client.inspect_exec(&made.id).await?;
-    Ok(())
-}
-
-/// What a shell in the container takes for a program, its own loop taken off.
-async fn fork_and_exec(lease: &ostler::Lease) -> Outcome<Duration> {
-    let timed_loop = async |body: &str| -> Outcome<Duration> {
-        let script = format!("i=0; while [ $i -lt 200 ]; do {body}; i=$((i+1)); done");
-        let begun = Instant::now();
-        lease.exec(Exec::new("/bin/sh").args(["-c", &script])).await?;
-        Ok(begun.elapsed())
-    };
-    let (full, empty) = (timed_loop("/bin/true").await?, timed_loop(":").await?);
-    Ok(full.saturating_sub(empty) / 200)
 }
 
 /// How far one lease, and so one container, goes.

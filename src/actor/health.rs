@@ -9,6 +9,7 @@ use slog::{debug, warn};
 use super::clock::Clock;
 use super::end::End;
 use super::faults::{Faults, before};
+use super::pulse::{Post, Pulse};
 use super::runtime::{Probe, Probed};
 use super::supervisor::Receipt;
 use crate::decide::Moment;
@@ -62,6 +63,7 @@ pub(super) struct Health {
     verdicts: Recipient<Verdict>,
     answers: Recipient<Probed>,
     clock: Arc<Clock>,
+    pulse: Arc<Pulse>,
     rng: fastrand::Rng,
     faults: Faults,
     log: slog::Logger,
@@ -81,6 +83,7 @@ impl Health {
         verdicts: Recipient<Verdict>,
         answers: Recipient<Probed>,
         clock: Arc<Clock>,
+        pulse: Arc<Pulse>,
         seed: u64,
         faults: Faults,
         log: slog::Logger,
@@ -91,6 +94,7 @@ impl Health {
             verdicts,
             answers,
             clock,
+            pulse,
             rng: fastrand::Rng::with_seed(seed),
             faults,
             log,
@@ -148,8 +152,11 @@ impl Handler<Forget> for Health {
 impl Handler<HealthTick> for Health {
     type Result = ();
 
-    fn handle(&mut self, _: HealthTick, _: &mut Self::Context) {
+    fn handle(&mut self, _: HealthTick, context: &mut Self::Context) {
         self.faults.pass("Health", before::<HealthTick>);
+        if !self.pulse.beat(Post::Health) {
+            return context.stop();
+        }
         let now = self.clock.now();
         while let Some(Reverse((at, _))) = self.due.peek() {
             if *at > now {

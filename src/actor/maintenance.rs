@@ -6,6 +6,7 @@ use actix::{Actor, ActorContext, Context, Handler, Message, Recipient};
 use super::clock::{Clock, millis};
 use super::end::End;
 use super::faults::{Faults, before};
+use super::pulse::{Post, Pulse};
 use super::shared::Shared;
 use super::supervisor::Receipt;
 
@@ -35,6 +36,7 @@ pub(super) struct Tend(pub(super) Arc<Shared>);
 /// and [`MaintenanceTick`] from its ticker; sends [`Ticked`] to the supervisor.
 pub(super) struct Maintenance {
     clock: Arc<Clock>,
+    pulse: Arc<Pulse>,
     supervisor: Recipient<Ticked>,
     pools: Vec<Arc<Shared>>,
     ticks: u32,
@@ -42,8 +44,13 @@ pub(super) struct Maintenance {
 }
 
 impl Maintenance {
-    pub(super) fn new(clock: Arc<Clock>, supervisor: Recipient<Ticked>, faults: Faults) -> Self {
-        Self { clock, supervisor, pools: Vec::new(), ticks: 0, faults }
+    pub(super) fn new(
+        clock: Arc<Clock>,
+        pulse: Arc<Pulse>,
+        supervisor: Recipient<Ticked>,
+        faults: Faults,
+    ) -> Self {
+        Self { clock, pulse, supervisor, pools: Vec::new(), ticks: 0, faults }
     }
 }
 
@@ -63,8 +70,11 @@ impl Handler<Tend> for Maintenance {
 impl Handler<MaintenanceTick> for Maintenance {
     type Result = ();
 
-    fn handle(&mut self, _: MaintenanceTick, _: &mut Self::Context) {
+    fn handle(&mut self, _: MaintenanceTick, context: &mut Self::Context) {
         self.faults.pass("Maintenance", before::<MaintenanceTick>);
+        if !self.pulse.beat(Post::Maintenance) {
+            return context.stop();
+        }
         let now = millis(self.clock.now());
         for pool in &self.pools {
             pool.handoff.tick(now);

@@ -13,7 +13,8 @@
 //!
 //! Lease traffic and watching are on two threads, so that a flood of one cannot hold up the other. A panic ends
 //! with the handler it happened in: the Supervisor starts over from what the Runtimes say of themselves, a Runtime
-//! ends what it stands for and is replaced; a Health, Maintenance or Metrics that panics is started again. Tickers are tasks of their own, because a flooded actor would starve its own timers.
+//! ends what it stands for and is replaced; a Health, Maintenance or Metrics that panics is started again, and all three on another
+//! thread when theirs [hangs](watch::Watch). Tickers are tasks of their own, because a flooded actor would starve its own timers.
 
 mod clock;
 mod contain;
@@ -22,11 +23,14 @@ mod faults;
 mod health;
 mod maintenance;
 mod metrics;
+mod pulse;
 mod runtime;
 mod shared;
 mod supervisor;
 mod tenure;
 mod tree;
+mod watch;
+mod watchers;
 
 pub(crate) use faults::Faults;
 pub(crate) use metrics::Subscriber;

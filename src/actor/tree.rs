@@ -3,8 +3,8 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use actix::{Actor, Addr, Context, Handler, Message};
-use actix_rt::{Arbiter, System};
+use actix::{Addr, Handler, Message};
+use actix_rt::System;
 use slog::crit;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
@@ -13,20 +13,17 @@ use super::clock::Clock;
 use super::contain::start_monitored;
 use super::end::End;
 use super::faults::Faults;
-use super::health::{Health, HealthTick};
-use super::maintenance::{CLOCK_INTERVAL, Maintenance, MaintenanceTick};
-use super::metrics::{Audience, Flush, Metrics, Subscriber};
-use super::supervisor::{Attend, Receipt, Supervisor};
-
-/// How often Health looks who is due.
-const HEALTH_INTERVAL: Duration = Duration::from_millis(20);
+use super::metrics::{Audience, Flush, Subscriber};
+use super::supervisor::{Receipt, Supervisor};
+use super::watch::Watch;
+use super::watchers::Watchers;
 
 /// Pause before an actor that panicked is started again.
 pub(super) const RESTART_PAUSE: Duration = Duration::from_millis(100);
 
 /// Mailbox of the actors that everybody sends to. Requests wait when it is full; reports that must not be lost
 /// are bounded by the number of runtimes instead.
-const MAILBOX: usize = 8192;
+pub(super) const MAILBOX: usize = 8192;
 
 /// Where the actors run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,24 +61,33 @@ impl Tree {
         log: slog::Logger,
     ) -> io::Result<Self> {
         match placement {
-            Placement::Here => Ok(plant(None, seed, faults, log)),
+            Placement::Here => {
+                let (tree, watchers) = plant(seed, faults, log);
+                actix_rt::spawn(watchers.start());
+                Ok(tree)
+            }
             Placement::OwnThreads => {
                 let runtime = Builder::new_current_thread().enable_all().build()?;
                 let (planted, tree) = oneshot::channel();
                 let (stop, stopped) = oneshot::channel();
                 let ended = thread::Builder::new().name("ostler".to_owned()).spawn(move || {
                     System::with_tokio_rt(move || runtime).block_on(async move {
-                        let watch = Arbiter::new();
-                        let tree = plant(Some(&watch), seed, faults, log);
-                        drop(planted.send(tree));
-                        // An error is as good: whoever could stop us is gone.
-                        drop(stopped.await);
-                        watch.stop();
-                        drop(tokio::task::spawn_blocking(move || watch.join()).await);
+                        let (tree, watchers) = plant(seed, faults, log);
+                        let mut watch = match Watch::start(watchers) {
+                            Ok(watch) => watch,
+                            Err(error) => return drop(planted.send(Err(error))),
+                        };
+                        drop(planted.send(Ok(tree)));
+                        tokio::select! {
+                            // An error is as good: whoever could stop us is gone.
+                            _ = stopped => {}
+                            never = watch.guard() => match never {},
+                        }
+                        watch.end().await;
                     });
                 })?;
                 let gone = |_| io::Error::other("the actors ended while starting");
-                let tree = tree.await.map_err(gone)?;
+                let tree = tree.await.map_err(gone)??;
                 Ok(Self { thread: Some(Thread { stop, ended }), ..tree })
             }
         }
@@ -125,7 +131,7 @@ impl Tree {
 }
 
 /// Asks until it is taken up. An error means that the supervisor has ended, and that there is nothing more to ask.
-async fn insist<M>(supervisor: &Addr<Supervisor>, request: M)
+pub(super) async fn insist<M>(supervisor: &Addr<Supervisor>, request: M)
 where
     M: Message<Result = Receipt> + Clone + Send + 'static,
     Supervisor: Handler<M>,
@@ -135,8 +141,8 @@ where
     }
 }
 
-/// Starts everything; the three watchers on `watch`, or here.
-fn plant(watch: Option<&Arbiter>, seed: u64, faults: Faults, log: slog::Logger) -> Tree {
+/// Starts the supervisor; the watchers are still to be started, here or elsewhere.
+fn plant(seed: u64, faults: Faults, log: slog::Logger) -> (Tree, Watchers) {
     let clock = Arc::new(Clock::start());
     let audience = Arc::new(Audience::default());
     let actor = Supervisor::new(Arc::clone(&clock), Arc::clone(&audience), seed, faults.clone(), log.clone());
@@ -152,109 +158,10 @@ fn plant(watch: Option<&Arbiter>, seed: u64, faults: Faults, log: slog::Logger) 
         supervisor: supervisor.clone(),
         clock: Arc::clone(&clock),
         audience: Arc::clone(&audience),
+        pulse: Arc::default(),
         seed,
         faults,
         log,
     };
-    match watch {
-        Some(arbiter) => {
-            arbiter.spawn_fn(move || watchers.start());
-        }
-        None => watchers.start(),
-    }
-    Tree { supervisor, runtime: Handle::current(), audience, thread: None }
-}
-
-/// What Health, Maintenance and Metrics are made from, as often as need be.
-#[derive(Clone)]
-struct Watchers {
-    supervisor: Addr<Supervisor>,
-    clock: Arc<Clock>,
-    audience: Arc<Audience>,
-    seed: u64,
-    faults: Faults,
-    log: slog::Logger,
-}
-
-impl Watchers {
-    fn start(self) {
-        let (health, maintenance, metrics) = (self.clone(), self.clone(), self);
-        actix_rt::spawn(async move {
-            let of = health.clone();
-            health
-                .keep("health", move |address: &Addr<Health>| {
-                    of.attend(Attend::Health(address.clone()));
-                    tick(address.clone(), HEALTH_INTERVAL, || HealthTick);
-                    let verdicts = of.supervisor.clone().recipient();
-                    let answers = address.clone().recipient();
-                    Health::new(
-                        verdicts,
-                        answers,
-                        Arc::clone(&of.clock),
-                        of.seed,
-                        of.faults.clone(),
-                        of.log.clone(),
-                    )
-                })
-                .await;
-        });
-        actix_rt::spawn(async move {
-            let of = maintenance.clone();
-            maintenance
-                .keep("maintenance", move |address: &Addr<Maintenance>| {
-                    of.attend(Attend::Maintenance(address.clone()));
-                    tick(address.clone(), CLOCK_INTERVAL, || MaintenanceTick);
-                    let supervisor = of.supervisor.clone().recipient();
-                    Maintenance::new(Arc::clone(&of.clock), supervisor, of.faults.clone())
-                })
-                .await;
-        });
-        actix_rt::spawn(async move {
-            let of = metrics.clone();
-            metrics
-                .keep("metrics", move |address: &Addr<Metrics>| {
-                    of.attend(Attend::Metrics(address.clone()));
-                    Metrics::new(Arc::clone(&of.audience), of.faults.clone())
-                })
-                .await;
-        });
-    }
-
-    /// Has an actor's address reach the supervisor, whatever befalls that.
-    fn attend(&self, attend: Attend) {
-        let supervisor = self.supervisor.clone();
-        actix_rt::spawn(async move { insist(&supervisor, attend).await });
-    }
-
-    /// Starts an actor, and again whenever it panics.
-    async fn keep<A>(&self, name: &'static str, make: impl Fn(&Addr<A>) -> A)
-    where
-        A: Actor<Context = Context<A>>,
-    {
-        loop {
-            let (_, ended) = start_monitored(&make, MAILBOX);
-            let Some(panicked) = ended.await else { return };
-            crit!(self.log, "actor lost, starting it again"; "actor" => name, "cause" => %panicked);
-            tokio::time::sleep(RESTART_PAUSE).await;
-        }
-    }
-}
-
-/// Sends ticks until the actor is gone. A tick that finds the mailbox full is skipped: one is waiting there.
-fn tick<A, M>(address: Addr<A>, interval: Duration, make: impl Fn() -> M + 'static)
-where
-    A: Actor<Context = Context<A>> + Handler<M>,
-    M: Message + Send + 'static,
-    M::Result: Send,
-{
-    actix_rt::spawn(async move {
-        let mut ticks = tokio::time::interval(interval);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-        loop {
-            ticks.tick().await;
-            if let Err(actix::prelude::SendError::Closed(_)) = address.try_send(make()) {
-                return;
-            }
-        }
-    });
+    (Tree { supervisor, runtime: Handle::current(), audience, thread: None }, watchers)
 }

@@ -120,6 +120,12 @@ pub enum Change {
         /// The panic, in words.
         cause: String,
     },
+    /// Health, ageing and events were looked after by nobody for a while: two seconds, or more when others hung too.
+    /// They are again. Events of that time may come late, or never.
+    Unwatched {
+        /// Why.
+        cause: String,
+    },
 }
 
 impl fmt::Display for PoolEvent {
@@ -153,6 +159,7 @@ impl fmt::Display for Change {
             Self::Degraded { cause } => write!(f, "degraded: {cause}"),
             Self::Healed => f.write_str("healed"),
             Self::Drained => f.write_str("drained"),
+            Self::Unwatched { cause } => write!(f, "was not watched for a while: {cause}"),
             Self::Recovered { cause } => write!(f, "the supervisor started over: {cause}"),
         }
     }

@@ -30,6 +30,13 @@ pub(in crate::actor) enum Attend {
     Metrics(Addr<Metrics>),
 }
 
+/// Nobody attends any more, until others do.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(in crate::actor) struct Unwatched {
+    pub(in crate::actor) cause: String,
+}
+
 /// Start a pool. The answer comes when its first launches are under way.
 #[derive(Message)]
 #[rtype(result = "()")]

@@ -28,7 +28,7 @@ use super::maintenance::Maintenance;
 use super::metrics::{Audience, Metrics};
 use crate::model::PoolName;
 
-pub(super) use messages::Attend;
+pub(super) use messages::{Attend, Unwatched};
 pub(crate) use messages::{Drain, DrainNow, Inspect, MadeBy, OpenPool, Receipt, Reconfigure};
 use pool::Pool;
 
@@ -45,6 +45,8 @@ pub(crate) struct Supervisor {
     health: Option<Addr<Health>>,
     maintenance: Option<Addr<Maintenance>>,
     metrics: Option<Addr<Metrics>>,
+    /// Why they had to be replaced, until somebody is there who can pass it on.
+    unwatched: Option<String>,
     audience: Arc<Audience>,
     seed: u64,
     faults: Faults,
@@ -65,6 +67,7 @@ impl Supervisor {
             health: None,
             maintenance: None,
             metrics: None,
+            unwatched: None,
             audience,
             seed,
             faults,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix::Context;
 
-use super::messages::{Attend, Receipt};
+use super::messages::{Attend, Receipt, Unwatched};
 use super::pool::Pool;
 use super::{Supervisor, Takes};
 use crate::actor::health::{Forget, Watch};
@@ -50,7 +50,14 @@ impl Supervisor {
 impl Takes<Attend> for Supervisor {
     fn take(&mut self, attend: Attend, _: &mut Context<Self>) -> Receipt {
         match attend {
-            Attend::Metrics(metrics) => self.metrics = Some(metrics),
+            Attend::Metrics(metrics) => {
+                self.metrics = Some(metrics);
+                if let Some(cause) = self.unwatched.take() {
+                    for name in self.pools.keys() {
+                        self.observe(name, Change::Unwatched { cause: cause.clone() });
+                    }
+                }
+            }
             Attend::Maintenance(maintenance) => {
                 for pool in self.pools.values() {
                     maintenance.do_send(Tend(Arc::clone(&pool.shared)));
@@ -63,6 +70,14 @@ impl Takes<Attend> for Supervisor {
             }
         }
         Receipt::Taken
+    }
+}
+
+impl Takes<Unwatched> for Supervisor {
+    fn take(&mut self, Unwatched { cause }: Unwatched, _: &mut Context<Self>) {
+        // Their mailboxes would fill, and with what they do in the end nobody would be served.
+        (self.health, self.maintenance, self.metrics) = (None, None, None);
+        self.unwatched = Some(cause);
     }
 }
 

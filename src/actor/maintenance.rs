@@ -63,6 +63,8 @@ impl Handler<Tend> for Maintenance {
 
     fn handle(&mut self, Tend(shared): Tend, _: &mut Self::Context) {
         self.faults.pass("Maintenance", before::<Tend>);
+        // Nobody else has those whose namesake came after them.
+        self.pools.retain(|pool| Arc::strong_count(pool) > 1);
         self.pools.push(shared);
     }
 }

@@ -50,6 +50,11 @@ pub enum ErrorKind {
     },
     /// The pool is draining or shut down. Final.
     Closed,
+    /// A pool of this name has been taken out of the configuration and is not gone yet. Retryable.
+    Draining {
+        /// Runtimes that it still has.
+        left: usize,
+    },
     /// A defect of ostler's own interrupted the request, and it has recovered. The request may have been taken up;
     /// it can be made again. Retryable.
     Interrupted,
@@ -126,7 +131,10 @@ impl Error {
     #[must_use]
     pub fn phase(&self) -> Phase {
         match &self.0.kind {
-            ErrorKind::Config(_) | ErrorKind::Start(_) | ErrorKind::NoSuchPool => Phase::Start,
+            ErrorKind::Config(_)
+            | ErrorKind::Start(_)
+            | ErrorKind::NoSuchPool
+            | ErrorKind::Draining { .. } => Phase::Start,
             ErrorKind::Overloaded { .. }
             | ErrorKind::Exhausted { .. }
             | ErrorKind::TimedOut { .. }
@@ -166,6 +174,7 @@ impl Error {
             ErrorKind::Overloaded { .. }
             | ErrorKind::Exhausted { .. }
             | ErrorKind::TimedOut { .. }
+            | ErrorKind::Draining { .. }
             | ErrorKind::Interrupted
             | ErrorKind::Lost(_) => true,
             ErrorKind::Start(source) => {
@@ -215,6 +224,9 @@ impl fmt::Display for Error {
                 }
             }
             ErrorKind::Closed => f.write_str("the pool is draining or shut down"),
+            ErrorKind::Draining { left } => {
+                write!(f, "one of that name is still draining, with {left} runtimes left")
+            }
             ErrorKind::Interrupted => {
                 f.write_str("interrupted by a defect of ostler's own, which has recovered")
             }

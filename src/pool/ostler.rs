@@ -11,12 +11,13 @@ use tokio::time::Instant;
 
 use super::builder::Builder;
 use super::lock::InstanceLock;
+use super::reload::Leaving;
 use super::timer::by;
-use super::{BlockingEvents, Error, ErrorKind, Events, Pool, Stopper, ask, backends, ending, template};
-use crate::actor::{MadeBy, OpenPool, Reconfigure, Tree};
+use super::{BlockingEvents, Error, ErrorKind, Events, Pool, Stopper, backends, ending, template};
+use crate::actor::{MadeBy, OpenPool, Tree};
 use crate::backend::Backend;
 use crate::config::Config;
-use crate::model::{BackendSpec, PoolName, PoolSpec};
+use crate::model::{PoolName, PoolSpec};
 use crate::observe::render;
 
 /// From the end of patience: by when backends have removed what runtimes shared, by when the actors have ended, and
@@ -31,31 +32,21 @@ const STOPPED: Duration = Duration::from_millis(1950);
 /// [`blocking`](super::blocking). Dropped without [`shutdown`](Self::shutdown), it ends everything in the background.
 pub struct Ostler {
     /// `None` once it has been shut down.
-    tree: Option<Tree>,
+    pub(super) tree: Option<Tree>,
     stopper: Stopper,
     /// The right to the instance's name, once there is something that bears it.
     lock: Option<InstanceLock>,
-    config: Config,
-    pools: BTreeMap<PoolName, Running>,
-    log: Logger,
+    /// What is in force.
+    pub(super) config: Config,
+    pub(super) pools: BTreeMap<PoolName, Running>,
+    /// Taken out of the configuration, and not gone yet.
+    pub(super) leaving: BTreeMap<PoolName, Leaving>,
+    pub(super) log: Logger,
 }
 
-struct Running {
-    pool: Pool,
-    backend: Arc<dyn Backend>,
-}
-
-/// What a [`reload`](Ostler::reload) changed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Reloaded {
-    /// Pools that are new.
-    pub added: Vec<PoolName>,
-    /// Pools whose size or timing changed.
-    pub adjusted: Vec<PoolName>,
-    /// Pools whose runtimes are being replaced, one after the other.
-    pub rolled: Vec<PoolName>,
-    /// Pools that are draining.
-    pub removed: Vec<PoolName>,
+pub(super) struct Running {
+    pub(super) pool: Pool,
+    pub(super) backend: Arc<dyn Backend>,
 }
 
 impl Ostler {
@@ -85,8 +76,15 @@ impl Ostler {
             .await
             .map_err(|error| Error::new("start", ErrorKind::Start(Box::new(error))))?;
         let (tree, stopper) = (Some(tree), Stopper::new());
-        let mut ostler =
-            Self { tree, stopper, lock: None, config: config.clone(), pools: BTreeMap::new(), log };
+        let mut ostler = Self {
+            tree,
+            stopper,
+            lock: None,
+            config: config.clone(),
+            pools: BTreeMap::new(),
+            leaving: BTreeMap::new(),
+            log,
+        };
         for (name, spec) in &config.pools {
             let own = backends.get(name).cloned();
             if let Err(error) = ostler.open(name, spec, own).await {
@@ -141,42 +139,6 @@ impl Ostler {
         render(&figures)
     }
 
-    /// Takes up a new configuration without dropping a lease: new pools start, pools that are gone drain in the
-    /// background, sizes and timings change at once, and where the runtimes themselves would be made differently
-    /// they are replaced one by one as they come free.
-    ///
-    /// # Errors
-    /// As [`start`](Self::start). Pools that were already changed stay changed.
-    pub async fn reload(&mut self, config: Config) -> Result<Reloaded, Error> {
-        let mut reloaded = Reloaded::default();
-        let gone: Vec<_> =
-            self.pools.keys().filter(|name| !config.pools.contains_key(*name)).cloned().collect();
-        for (name, spec) in &config.pools {
-            match self.config.pools.get(name) {
-                None => {
-                    self.open(name, spec, None).await.map_err(|error| error.in_pool(name))?;
-                    reloaded.added.push(name.clone());
-                }
-                Some(old) if old == spec => {}
-                Some(old) => {
-                    let rolls = !spec.makes_the_same_as(old);
-                    self.change(name, spec, rolls).await?;
-                    if rolls { &mut reloaded.rolled } else { &mut reloaded.adjusted }.push(name.clone());
-                }
-            }
-        }
-        for name in gone {
-            if let Some(running) = self.pools.remove(&name) {
-                self.close_when_drained(name.clone(), running);
-                reloaded.removed.push(name);
-            }
-        }
-        info!(self.log, "reloaded"; "added" => reloaded.added.len(), "adjusted" => reloaded.adjusted.len(),
-            "rolled" => reloaded.rolled.len(), "removed" => reloaded.removed.len());
-        self.config = config;
-        Ok(reloaded)
-    }
-
     /// What hurries a [`shutdown`](Self::shutdown), which takes the ostler itself.
     #[must_use]
     pub fn stopper(&self) -> Stopper {
@@ -201,11 +163,17 @@ impl Ostler {
     /// As [`shutdown`](Self::shutdown).
     pub async fn shutdown_within(mut self, grace: Duration) -> Result<(), Error> {
         let Some(tree) = self.tree.take() else { return Ok(()) };
-        let (pools, lock) = (std::mem::take(&mut self.pools), self.lock.take());
+        let (pools, lock) = (self.take_pools(), self.lock.take());
         end(tree, pools, grace, self.stopper.clone(), self.log.clone(), lock).await
     }
 
-    async fn open(
+    /// All that must be ended, those that are leaving too.
+    fn take_pools(&mut self) -> Vec<Running> {
+        let leaving = std::mem::take(&mut self.leaving).into_values().filter_map(Leaving::taken_over);
+        std::mem::take(&mut self.pools).into_values().chain(leaving).collect()
+    }
+
+    pub(super) async fn open(
         &mut self,
         name: &PoolName,
         spec: &PoolSpec,
@@ -228,26 +196,6 @@ impl Ostler {
         Ok(())
     }
 
-    async fn change(&mut self, name: &PoolName, spec: &PoolSpec, rolls: bool) -> Result<(), Error> {
-        let made_by = match self.pools.get(name) {
-            // A backend handed in by the application makes the new runtimes too.
-            Some(running) if rolls && spec.backend == BackendSpec::Custom => {
-                Some(self.made_by(name, spec, Some(Arc::clone(&running.backend))).await?)
-            }
-            _ if rolls => Some(self.made_by(name, spec, None).await?),
-            _ => None,
-        };
-        if let Some(running) = self.pools.get_mut(name) {
-            if let Some(made_by) = &made_by {
-                running.backend = Arc::clone(&made_by.backend);
-            }
-            let message = Reconfigure { pool: name.clone(), spec: spec.clone(), made_by };
-            let told = ask::tell(&running.pool.supervisor, message).await;
-            told.map_err(|kind| Error::new("reload", kind).in_pool(name))?;
-        }
-        Ok(())
-    }
-
     /// Makes sure that the instance's name is ours.
     async fn lock(&mut self) -> Result<(), Error> {
         let (Some(tree), None) = (&self.tree, &self.lock) else { return Ok(()) };
@@ -261,7 +209,7 @@ impl Ostler {
     }
 
     /// A backend found fit to make runtimes, and what it lays out in them.
-    async fn made_by(
+    pub(super) async fn made_by(
         &mut self,
         name: &PoolName,
         spec: &PoolSpec,
@@ -287,24 +235,12 @@ impl Ostler {
         };
         Ok(MadeBy { backend, template })
     }
-
-    fn close_when_drained(&self, name: PoolName, running: Running) {
-        let Some(tree) = &self.tree else { return };
-        let log = self.log.clone();
-        let drain = ending::drain(&running.pool.supervisor, &name);
-        tree.runtime.spawn(async move {
-            drain.await;
-            if let Err(error) = running.backend.close().await {
-                warn!(log, "backend did not close"; "pool" => %name, "cause" => %error);
-            }
-        });
-    }
 }
 
 impl Drop for Ostler {
     fn drop(&mut self) {
         let Some(tree) = self.tree.take() else { return };
-        let (pools, log) = (std::mem::take(&mut self.pools), self.log.clone());
+        let (pools, log) = (self.take_pools(), self.log.clone());
         let lock = self.lock.take();
         let runtime = tree.runtime.clone();
         runtime.spawn(async move {
@@ -324,7 +260,7 @@ impl fmt::Debug for Ostler {
 /// Drains all pools for as long as `grace`, then ends what is left, then the actors.
 async fn end(
     tree: Tree,
-    pools: BTreeMap<PoolName, Running>,
+    pools: Vec<Running>,
     grace: Duration,
     stopper: Stopper,
     log: Logger,
@@ -332,7 +268,7 @@ async fn end(
 ) -> Result<(), Error> {
     info!(log, "shutting down"; "grace" => ?grace);
     let (handles, backends): (Vec<_>, Vec<_>) =
-        pools.into_values().map(|running| (running.pool, running.backend)).unzip();
+        pools.into_iter().map(|running| (running.pool, running.backend)).unzip();
     let (survivors, patient_until) = ending::drain_all(&handles, grace, stopper.hurried()).await;
     let home = tree.runtime.clone();
     let mut closing = JoinSet::new();

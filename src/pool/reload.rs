@@ -1,0 +1,139 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use slog::{info, warn};
+use tokio::task::JoinHandle;
+
+use super::ostler::Running;
+use super::timer::within;
+use super::{Error, ErrorKind, Ostler, ask, ending};
+use crate::actor::Reconfigure;
+use crate::config::Config;
+use crate::model::{BackendSpec, PoolName, PoolSpec};
+
+/// How long a new pool waits for one of its name to go.
+const NAMESAKE: Duration = Duration::from_secs(2);
+
+/// What a [`reload`](Ostler::reload) changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reloaded {
+    /// Pools that are new.
+    pub added: Vec<PoolName>,
+    /// Pools whose size or timing changed.
+    pub adjusted: Vec<PoolName>,
+    /// Pools whose runtimes are being replaced, one after the other.
+    pub rolled: Vec<PoolName>,
+    /// Pools that are draining.
+    pub removed: Vec<PoolName>,
+}
+
+/// A pool that drains in the background.
+pub(super) struct Leaving {
+    running: Running,
+    closing: JoinHandle<()>,
+}
+
+impl Leaving {
+    /// Somebody else sees to its end; nothing when that has been.
+    pub(super) fn taken_over(self) -> Option<Running> {
+        if self.closing.is_finished() {
+            return None;
+        }
+        self.closing.abort();
+        Some(self.running)
+    }
+}
+
+impl Ostler {
+    /// Takes up a new configuration without dropping a lease: new pools start, pools that are gone drain in the
+    /// background, sizes and timings change at once, and where the runtimes themselves would be made differently
+    /// they are replaced one by one as they come free.
+    ///
+    /// A pool whose namesake still drains is waited for, two seconds at most.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Draining`] when that was not enough; nothing has changed then. Otherwise as
+    /// [`start`](Self::start); pools that were already changed stay changed, and making the same call again goes on
+    /// from there.
+    pub async fn reload(&mut self, config: Config) -> Result<Reloaded, Error> {
+        let mut reloaded = Reloaded::default();
+        self.await_namesakes(&config).await?;
+        let gone: Vec<_> =
+            self.pools.keys().filter(|name| !config.pools.contains_key(*name)).cloned().collect();
+        for (name, spec) in &config.pools {
+            match self.config.pools.get(name).filter(|_| self.pools.contains_key(name)) {
+                None => {
+                    self.open(name, spec, None).await.map_err(|error| error.in_pool(name))?;
+                    reloaded.added.push(name.clone());
+                }
+                Some(old) if old == spec => {}
+                Some(old) => {
+                    let rolls = !spec.makes_the_same_as(old);
+                    self.change(name, spec, rolls).await?;
+                    if rolls { &mut reloaded.rolled } else { &mut reloaded.adjusted }.push(name.clone());
+                }
+            }
+            // At once: what comes next may fail.
+            self.config.pools.insert(name.clone(), spec.clone());
+        }
+        for name in gone {
+            if let Some(running) = self.pools.remove(&name) {
+                self.close_when_drained(name.clone(), running);
+                reloaded.removed.push(name);
+            }
+        }
+        info!(self.log, "reloaded"; "added" => reloaded.added.len(), "adjusted" => reloaded.adjusted.len(),
+            "rolled" => reloaded.rolled.len(), "removed" => reloaded.removed.len());
+        self.config = config;
+        Ok(reloaded)
+    }
+
+    async fn change(&mut self, name: &PoolName, spec: &PoolSpec, rolls: bool) -> Result<(), Error> {
+        let made_by = match self.pools.get(name) {
+            // A backend handed in by the application makes the new runtimes too.
+            Some(running) if rolls && spec.backend == BackendSpec::Custom => {
+                Some(self.made_by(name, spec, Some(Arc::clone(&running.backend))).await?)
+            }
+            _ if rolls => Some(self.made_by(name, spec, None).await?),
+            _ => None,
+        };
+        if let Some(running) = self.pools.get_mut(name) {
+            if let Some(made_by) = &made_by {
+                running.backend = Arc::clone(&made_by.backend);
+            }
+            let message = Reconfigure { pool: name.clone(), spec: spec.clone(), made_by };
+            let told = ask::tell(&running.pool.supervisor, message).await;
+            told.map_err(|kind| Error::new("reload", kind).in_pool(name))?;
+        }
+        Ok(())
+    }
+
+    fn close_when_drained(&mut self, name: PoolName, running: Running) {
+        let Some(tree) = &self.tree else { return };
+        let log = self.log.clone();
+        let drain = ending::drain(&running.pool.supervisor, &name);
+        let (backend, of) = (Arc::clone(&running.backend), name.clone());
+        let closing = tree.runtime.spawn(async move {
+            drain.await;
+            if let Err(error) = backend.close().await {
+                warn!(log, "backend did not close"; "pool" => %of, "cause" => %error);
+            }
+        });
+        self.leaving.insert(name, Leaving { running, closing });
+    }
+
+    /// Two pools of one name would take each other's runtimes for their own.
+    async fn await_namesakes(&mut self, config: &Config) -> Result<(), Error> {
+        self.leaving.retain(|_, leaving| !leaving.closing.is_finished());
+        let Some(tree) = &self.tree else { return Ok(()) };
+        let wanted = |name: &PoolName| config.pools.contains_key(name);
+        for (name, leaving) in self.leaving.iter_mut().filter(|(name, _)| wanted(name)) {
+            if within(&tree.runtime, NAMESAKE, &mut leaving.closing).await.is_none() {
+                let left = leaving.running.pool.status().states.values().sum();
+                return Err(Error::new("reload", ErrorKind::Draining { left }).in_pool(name));
+            }
+        }
+        self.leaving.retain(|_, leaving| !leaving.closing.is_finished());
+        Ok(())
+    }
+}

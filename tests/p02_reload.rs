@@ -1,0 +1,96 @@
+//! P2, P13: pools that come and go by reload: no lease is lost to a namesake, nothing is left out at the end.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
+mod support;
+
+use std::time::Duration;
+
+use ostler::model::{BackendSpec, FakeSpec};
+use ostler::{Config, ErrorKind, Lease, Ostler, PoolSpec};
+use support::sim::simulate;
+use tokio::time::{Instant, sleep};
+
+fn spec(max: usize) -> PoolSpec {
+    PoolSpec { backend: BackendSpec::Fake(FakeSpec::default()), min: 1, max, ..PoolSpec::default() }
+}
+
+fn config(pools: &[(&str, PoolSpec)]) -> Config {
+    let builder = Config::builder().instance("reload").state_dir(std::env::temp_dir());
+    pools.iter().fold(builder, |builder, (name, spec)| builder.pool(name, spec.clone())).build().unwrap()
+}
+
+async fn start(config: Config) -> Ostler {
+    Ostler::builder(config).on_this_thread().seed(1).start().await.unwrap()
+}
+
+async fn hold(ostler: &Ostler, pool: &str) -> Lease {
+    let lease = ostler.pool(pool).unwrap().acquire().await.unwrap();
+    lease.write("mine", lease.runtime().to_string()).await.unwrap();
+    lease
+}
+
+async fn is_whole(lease: &Lease) -> bool {
+    lease.read("mine").await.is_ok_and(|mine| mine == lease.runtime().to_string().as_bytes())
+}
+
+#[test]
+fn a_pool_comes_back_only_when_its_namesake_has_gone() {
+    simulate(async {
+        let both = config(&[("a", spec(2)), ("b", spec(2))]);
+        let mut ostler = start(both.clone()).await;
+        let lease = hold(&ostler, "b").await;
+        let gone = ostler.reload(config(&[("a", spec(2))])).await.unwrap();
+        assert_eq!(gone.removed.len(), 1);
+
+        let larger = config(&[("a", spec(4)), ("b", spec(2))]);
+        let refused = ostler.reload(larger.clone()).await.unwrap_err();
+        assert!(matches!(refused.kind(), ErrorKind::Draining { left: 1 }), "{refused:?}");
+        assert!(refused.is_retryable() && refused.to_string().contains("in pool b: "), "{refused}");
+        assert!(is_whole(&lease).await, "the lease was lost to the namesake");
+        assert_eq!(ostler.pool("a").unwrap().status().max, 2, "nothing else has changed either");
+        assert!(ostler.pool("b").is_err());
+
+        drop(lease);
+        let back = ostler.reload(larger).await.unwrap();
+        assert_eq!((back.added.len(), back.adjusted.len()), (1, 1));
+        let lease = hold(&ostler, "b").await;
+        sleep(Duration::from_secs(5)).await;
+        assert!(is_whole(&lease).await);
+        drop(lease);
+        ostler.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn what_a_failed_reload_has_started_is_not_started_twice() {
+    simulate(async {
+        let mut ostler = start(config(&[("a", spec(1))])).await;
+        // Only an application brings what makes its runtimes.
+        let unmade = PoolSpec { backend: BackendSpec::Custom, ..spec(1) };
+        let half = config(&[("a", spec(1)), ("b", spec(2)), ("c", unmade)]);
+        ostler.reload(half).await.unwrap_err();
+        let lease = hold(&ostler, "b").await;
+        let again = ostler.reload(config(&[("a", spec(1)), ("b", spec(2))])).await.unwrap();
+        assert_eq!(again, ostler::Reloaded::default(), "it was there already");
+        assert!(is_whole(&lease).await, "the lease was lost");
+        drop(lease);
+        ostler.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn a_shutdown_has_patience_with_pools_that_are_leaving_too() {
+    simulate(async {
+        let mut ostler = start(config(&[("a", spec(1)), ("b", spec(1))])).await;
+        let lease = hold(&ostler, "b").await;
+        ostler.reload(config(&[("a", spec(1))])).await.unwrap();
+        let started = Instant::now();
+        let ending = tokio::task::spawn_local(ostler.shutdown_within(Duration::from_secs(30)));
+        sleep(Duration::from_secs(10)).await;
+        assert!(is_whole(&lease).await, "the grace is not over");
+        drop(lease);
+        ending.await.unwrap().unwrap();
+        assert!(started.elapsed() < Duration::from_secs(12), "{:?}", started.elapsed());
+    });
+}

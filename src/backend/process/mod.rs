@@ -16,6 +16,7 @@
 //! all of the above that still works. What is missing is logged once per pool; `strict` refuses it.
 
 mod cgroup;
+mod directories;
 mod ground;
 mod instance;
 mod keeper;

@@ -3,22 +3,14 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::process::geteuid;
 
 use super::cgroup::{Cgroups, kill_and_remove, remove_if_empty};
+use super::directories::children;
 use super::program::Program;
 use crate::backend::owner::Life;
-
-/// Directories in a directory, with their names. None where there is none.
-pub(super) fn children(directory: &Path) -> Vec<(String, PathBuf)> {
-    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-    entries
-        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
-        .filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.path())))
-        .collect()
-}
 
 /// Destroys what belongs to lives that are over, and answers how many runtimes that was. Blocks.
 ///

@@ -12,6 +12,7 @@ mod group;
 use std::io;
 use std::path::PathBuf;
 
+use super::directories::children;
 use crate::model::Limits;
 use crate::protocol::Missing;
 
@@ -101,7 +102,7 @@ impl Cgroups {
     /// Directories named after a life, in every hierarchy, with their names.
     pub(super) fn lives(&self) -> Vec<(String, PathBuf)> {
         let tops = self.hierarchies.iter().map(|hierarchy| hierarchy.base.join(group::TOP));
-        tops.flat_map(|top| super::sweep::children(&top)).collect()
+        tops.flat_map(|top| children(&top)).collect()
     }
 
     /// Removes what is shared by the runtimes of this life, where no runtime is left in it.

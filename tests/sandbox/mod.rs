@@ -1,7 +1,7 @@
 //! One sandboxed runtime to try things on, for the tests of the `process` backend.
 #![expect(dead_code, reason = "each test file uses a part of it")]
 
-use std::fs::Permissions;
+use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -136,7 +136,7 @@ impl Runtime {
         self.exit.await;
         self.backend.close().await.unwrap();
         assert!(!exists(self.pid) && !exists(self.keeper), "a process is left");
-        let left: Vec<_> = std::fs::read_dir(self.state.path()).unwrap().collect();
+        let left: Vec<_> = fs::read_dir(self.state.path()).unwrap().collect();
         assert!(left.is_empty(), "left behind: {left:?}");
         let left: Vec<_> = self.cgroups.iter().filter(|directory| directory.exists()).collect();
         assert!(left.is_empty(), "left behind: {left:?}");
@@ -155,7 +155,7 @@ pub(crate) fn parent_of(pid: u32) -> u32 {
 
 /// What comes behind the name in a process's `stat`.
 fn stat(pid: u32) -> Option<Vec<String>> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     Some(stat.rsplit_once(") ")?.1.split(' ').map(str::to_owned).collect())
 }
 
@@ -169,7 +169,7 @@ pub(crate) fn cgroups_of(pid: u32) -> Vec<PathBuf> {
 }
 
 fn members(cgroup: &Path) -> Vec<String> {
-    let list = std::fs::read_to_string(cgroup.join("cgroup.procs")).unwrap_or_default();
+    let list = fs::read_to_string(cgroup.join("cgroup.procs")).unwrap_or_default();
     list.lines().map(str::to_owned).collect()
 }
 
@@ -193,7 +193,7 @@ pub(crate) fn again_as_an_ordinary_user(this_test: &str) {
         return;
     }
     let place = state_dir();
-    std::fs::set_permissions(place.path(), Permissions::from_mode(0o1777)).unwrap();
+    fs::set_permissions(place.path(), Permissions::from_mode(0o1777)).unwrap();
     let copy = place.path().join("test");
     std::fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
     let status = Command::new("setpriv")
@@ -205,4 +205,19 @@ pub(crate) fn again_as_an_ordinary_user(this_test: &str) {
         .status()
         .unwrap();
     assert!(status.success(), "as an ordinary user: {status}");
+}
+
+/// The keepers that this process has started.
+pub(crate) fn keepers_of(parent: u32) -> Vec<u32> {
+    let name = |pid: u32| fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    // A test of the other user is a child of this process as well.
+    children_of(parent).into_iter().filter(|pid| !["setpriv", "test"].contains(&name(*pid).trim())).collect()
+}
+
+pub(crate) fn children_of(parent: u32) -> Vec<u32> {
+    let tasks = fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().flatten();
+    let lists = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
+    lists
+        .flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>())
+        .collect()
 }

@@ -1,10 +1,11 @@
 //! The keeper's side of starting a guest: make the child, give it its ids and cgroups, hear how it went.
 
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::Write;
 
 use super::child;
 use super::step::Step;
+use super::watch::Watch;
 use crate::place::Walls;
 use crate::protocol::{FrameBuffer, Missing, Network, Setup, SetupReport};
 use crate::sys::namespace::{self, Side, new};
@@ -44,7 +45,12 @@ impl Started {
 ///
 /// # Errors
 /// The step that failed; there is then no guest.
-pub(super) fn start(setup: &Setup, walls: Walls, missing: &mut Vec<Missing>) -> Result<Started, String> {
+pub(super) fn start(
+    setup: &Setup,
+    walls: Walls,
+    watch: &Watch,
+    missing: &mut Vec<Missing>,
+) -> Result<Started, String> {
     let program = File::open("/proc/self/exe").step("open the guest program")?;
     let (go_reader, go) = descriptor::pipe().step("make a pipe")?;
     let (status, status_writer) = descriptor::pipe().step("make a pipe")?;
@@ -64,7 +70,7 @@ pub(super) fn start(setup: &Setup, walls: Walls, missing: &mut Vec<Missing>) -> 
     let started = Started { pid, walls };
     match admit(setup, &started, missing).and_then(|()| {
         File::from(go).write_all(&[1]).step("let the child go on")?;
-        hear(status.into(), missing)
+        hear(&watch.read_to_end(&status.into())?, missing)
     }) {
         Ok(()) => Ok(started),
         Err(failure) => {
@@ -96,12 +102,10 @@ fn admit(setup: &Setup, started: &Started, missing: &mut Vec<Missing>) -> Result
     fs::write(format!("/proc/{pid}/uid_map"), map(setup.uid)).step(format_args!("map user {}", setup.uid))
 }
 
-/// What the child says until it has become the guest, which closes its end.
-fn hear(mut status: File, missing: &mut Vec<Missing>) -> Result<(), String> {
-    let mut said = Vec::new();
-    status.read_to_end(&mut said).step("hear from the child")?;
+/// What the child said until it had become the guest, which closed its end.
+fn hear(said: &[u8], missing: &mut Vec<Missing>) -> Result<(), String> {
     let mut frames = FrameBuffer::new();
-    frames.extend(&said);
+    frames.extend(said);
     let mut heard = Err("the child ended before it was the guest".to_owned());
     while let Some(frame) = frames.cut().map_err(|wrong| wrong.to_string())? {
         let report = SetupReport::decode(&frame).map_err(|wrong| wrong.to_string())?;

@@ -31,6 +31,8 @@ fn become_guest(
     mut go: &File,
     status: &File,
 ) -> Result<Infallible, String> {
+    // When the keeper has ended before that, there is nothing to read below.
+    namespace::on_parent_death(signal::KILL).step("tie the child to its keeper")?;
     go.read_exact(&mut [0]).step("wait for the keeper")?;
     let mut missing = Vec::new();
     let mut place = match walls {
@@ -43,6 +45,7 @@ fn become_guest(
     }
     process::no_new_privileges().step("give up new privileges")?;
     place.confinement.gate = filter(setup, walls, &mut missing)?;
+    // Changes of identity have undone the first tie.
     namespace::on_parent_death(signal::KILL).step("tie the guest to its keeper")?;
     // Fails when the keeper ended before it was tied to: its end of the pipe is closed.
     tell(status, missing, None)?;

@@ -58,7 +58,7 @@ pub(crate) fn run(arguments: &[OsString]) -> Result<ExitCode, String> {
     let setup = read_setup()?;
 
     let remains = Remains::of(&setup);
-    let (report, started) = start(&setup);
+    let (report, started) = start(&setup, &watch);
     let told = tell(&report);
     // The guest's ends of the streams are the only ones from here on, so that their closing means its end.
     let let_go = let_go_of_streams();
@@ -99,16 +99,16 @@ fn read_setup() -> Result<Setup, String> {
 }
 
 /// The strongest start that the setup asks for and the system gives.
-fn start(setup: &Setup) -> (SetupReport, Option<Started>) {
+fn start(setup: &Setup, watch: &Watch) -> (SetupReport, Option<Started>) {
     let mut missing = setup.missing.clone();
     let mut walls = if setup.isolation == Isolation::Basic { Walls::Shared } else { Walls::Private };
-    let mut started = attempt::start(setup, walls, &mut missing);
-    if let (Isolation::Auto, Err(why)) = (setup.isolation, &started) {
+    let mut started = attempt::start(setup, walls, watch, &mut missing);
+    if let (Isolation::Auto, Err(why), false) = (setup.isolation, &started, watch.is_over()) {
         // What the first attempt did without, the second finds out for itself.
         missing.truncate(setup.missing.len());
         missing.push(Missing { part: "namespaces".to_owned(), why: why.clone() });
         walls = Walls::Shared;
-        started = attempt::start(setup, walls, &mut missing);
+        started = attempt::start(setup, walls, watch, &mut missing);
     }
     if setup.isolation == Isolation::Strict && !missing.is_empty() {
         started = refuse(started, &missing);

@@ -1,6 +1,7 @@
 //! Waiting for the guest's end and for the host's.
 
-use std::fs;
+use std::cell::Cell;
+use std::fs::{self, File};
 use std::os::fd::AsFd;
 use std::os::unix::process::parent_id;
 
@@ -8,10 +9,10 @@ use super::attempt::Started;
 use super::step::Step;
 use crate::place::Walls;
 use crate::protocol::{EXIT_OUT_OF_MEMORY, EXIT_SIGNAL};
-use crate::sys::namespace;
-use crate::sys::poll::{Interest, Poll};
+use crate::sys::poll::{Event, Interest, Poll};
 use crate::sys::process::{self, Ended, Reaped};
 use crate::sys::signal::{self, Signals};
+use crate::sys::{Errno, descriptor, namespace};
 
 /// Hears of the end of the host and of children.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub(super) struct Watch {
     host: u32,
     signals: Signals,
     poll: Poll,
+    /// Whether the host has asked for the end.
+    asked: Cell<bool>,
 }
 
 /// How the guest ended.
@@ -46,28 +49,44 @@ impl Watch {
         namespace::on_parent_death(signal::TERM).step("hear of the host's end")?;
         // In basic isolation the guest's orphans come here when it dies first.
         process::adopt_orphans().step("adopt orphans")?;
-        Ok(Self { host, signals, poll })
+        Ok(Self { host, signals, poll, asked: Cell::new(false) })
     }
 
-    /// Whether nobody but the keeper is left to clean up.
-    pub(super) fn host_is_gone(&self) -> bool {
-        parent_id() != self.host
+    /// Whether the host has ended, or asked for the guest's end.
+    pub(super) fn is_over(&self) -> bool {
+        // The host may have ended before its death could be heard of.
+        self.asked.get() || parent_id() != self.host
+    }
+
+    /// Reads all that comes from `source`, which whoever is at its other end may never close.
+    ///
+    /// # Errors
+    /// When the host ends or asks for the end meanwhile.
+    pub(super) fn read_to_end(&self, source: &File) -> Result<Vec<u8>, String> {
+        const CHUNK: usize = 4096;
+        descriptor::set_nonblocking(source.as_fd()).step("read without waiting")?;
+        self.poll.add(source.as_fd(), 1, Interest::Read).step("wait for a report")?;
+        let mut bytes = Vec::new();
+        loop {
+            match descriptor::read_onto(source.as_fd(), &mut bytes, CHUNK) {
+                Ok(0) => return Ok(bytes),
+                Ok(_) => continue,
+                Err(Errno::AGAIN) => {}
+                Err(errno) => return Err(errno).step("read a report"),
+            }
+            if self.is_over() {
+                return Err("the host wants no guest any more".to_owned());
+            }
+            self.wait()?;
+        }
     }
 
     /// Waits for the guest's end and that of all it left behind. Ends the guest when the host ends or asks
     /// for it with TERM.
     pub(super) fn until_end(&self, guest: &Started) -> Result<End, String> {
-        // The host may have ended before its death could be heard of.
-        if self.host_is_gone() {
-            guest.kill();
-        }
-        let mut events = Vec::new();
         loop {
-            self.poll.wait(&mut events, None).step("wait for signals")?;
-            for arrived in self.signals.take().step("take signals")? {
-                if arrived.number == signal::TERM {
-                    guest.kill();
-                }
+            if self.is_over() {
+                guest.kill();
             }
             while let Reaped::Ended(ended) = process::reap(-1).step("reap the guest")? {
                 if ended.pid == guest.pid {
@@ -77,7 +96,19 @@ impl Watch {
                     return Ok(End(ended));
                 }
             }
+            self.wait()?;
         }
+    }
+
+    /// Waits until a signal or anything else that is waited for has come.
+    fn wait(&self) -> Result<(), String> {
+        let mut events: Vec<Event> = Vec::new();
+        self.poll.wait(&mut events, None).step("wait for signals")?;
+        let arrived = self.signals.take().step("take signals")?;
+        if arrived.iter().any(|arrived| arrived.number == signal::TERM) {
+            self.asked.set(true);
+        }
+        Ok(())
     }
 }
 

@@ -75,6 +75,17 @@ fn several_seeds_are_several_runs_in_one_report() {
 }
 
 #[test]
+fn without_a_config_the_built_in_seeds_are_played() {
+    let done = run(["stress", "--seed", "3..4", "--ops", "1500"]).expect(0);
+    for seed in ["seed       3: ", "seed       4: "] {
+        assert!(done.stdout.contains(seed), "{}", done.stdout);
+    }
+    assert!(done.stdout.contains("\nin all     ") && done.stdout.contains(" in 2 runs\n"), "{}", done.stdout);
+    let other = run(["stress", "--scenario", "handoff", "--seed", "1", "--ops", "1500"]).expect(0);
+    assert!(other.stdout.contains("every promise was kept"), "{}", other.stdout);
+}
+
+#[test]
 fn real_sandboxes_under_every_fault_keep_every_promise_and_nothing_is_left() {
     let place = Place::new();
     let config = place.config(PROCESS);

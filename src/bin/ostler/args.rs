@@ -61,7 +61,7 @@ const STRESS_EXAMPLES: &str = "\
 Examples:
   ostler stress config/demo.toml sandbox --clients 8 --for 30s
   ostler stress config/stress.toml --scenario storm --report stress-report
-  ostler stress config/stress.toml fake --seed 1..20 --ops 150000
+  ostler stress --seed 1..20
   ostler stress config/stress.toml box --faults kill --rate 100/1000 --compare
   ostler stress pools.toml --faults kill,oom --rate 2/s --arrivals 200 --json | jq .verdict
 
@@ -169,8 +169,9 @@ pub(crate) struct ExecArgs {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct StressArgs {
-    /// Config file: TOML, YAML or JSON, by its extension
-    pub(crate) config: PathBuf,
+    /// Config file: TOML, YAML or JSON, by its extension [default: the `config/stress.toml` built in, and of it
+    /// the scenario `seeds`: a fake backend, which takes nothing but a processor]
+    pub(crate) config: Option<PathBuf>,
     /// Pools to put under stress [default: the scenario's, else all]
     pub(crate) pools: Vec<String>,
     /// A scenario of the config file, `[scenarios.NAME]`: what these flags are unless given
@@ -179,7 +180,7 @@ pub(crate) struct StressArgs {
     /// Clients that take turns at the same time [default: 16]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) clients: Option<u32>,
-    /// How long the load lasts [default: 30s]
+    /// How long the load lasts [default: 30s, or 350000 operations where all pools are fake]
     #[arg(long = "for", value_name = "DURATION", value_parser = duration, conflicts_with = "ops")]
     pub(crate) length: Option<Duration>,
     /// How many operations it has, in place of how long it lasts

@@ -41,7 +41,6 @@ mod world;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use ostler::Config;
 use ostler::config::{LogLevel, LogSpec};
 use tokio::sync::oneshot;
 
@@ -51,7 +50,6 @@ use self::latency::Latencies;
 pub(crate) use self::rate::{Rate, Seeds};
 use self::report::Report;
 use self::run::Outcome;
-use self::scenario::Scenario;
 use self::settings::Settings;
 use self::view::View;
 pub(crate) use self::workload::Workloads;
@@ -62,11 +60,7 @@ use crate::{exit, output};
 
 pub(crate) async fn stress(args: &StressArgs, log: LogArgs) -> anyhow::Result<u8> {
     let mut signals = Signals::listen().context("signals")?;
-    let config = Config::load(&args.config)?;
-    let scenario = match &args.scenario {
-        Some(name) => Scenario::load(&args.config, name)?,
-        None => Scenario::default(),
-    };
+    let (config, scenario) = scenario::load(args.config.as_deref(), args.scenario.as_deref())?;
     let seeds = settings::seeds(args, &scenario);
     let settings = Arc::new(Settings::new(args, scenario, config)?);
     let view = View::new();

@@ -5,6 +5,8 @@ use std::path::Path;
 use std::str::FromStr;
 
 use anyhow::Context as _;
+use ostler::Config;
+use ostler::config::Format;
 use serde::{Deserialize, Deserializer};
 
 use super::faults::Wanted;
@@ -57,17 +59,39 @@ struct File {
     scenarios: BTreeMap<String, Written>,
 }
 
+/// What there is without a file: this one, and what of it is played unless another one is asked for.
+const BUILT_IN: &str = include_str!("../../../../config/stress.toml");
+const BUILT_IN_NAME: &str = "config/stress.toml, built in";
+const BUILT_IN_SCENARIO: &str = "seeds";
+
+/// A config and the scenario that is played with it: from a file, or from what is built in.
+///
+/// # Errors
+/// When the config is refused, or there is no such scenario.
+pub(super) fn load(file: Option<&Path>, scenario: Option<&str>) -> anyhow::Result<(Config, Scenario)> {
+    match (file, scenario) {
+        (Some(path), None) => Ok((Config::load(path)?, Scenario::default())),
+        (Some(path), Some(name)) => {
+            let config = Config::load(path)?;
+            let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+            Ok((config, Scenario::find(path, &text, name)?))
+        }
+        (None, name) => {
+            let config = Config::parse_with(BUILT_IN, Format::Toml, std::env::vars_os())?;
+            let name = name.unwrap_or(BUILT_IN_SCENARIO);
+            Ok((config, Scenario::find(Path::new(BUILT_IN_NAME), BUILT_IN, name)?))
+        }
+    }
+}
+
 impl Scenario {
-    /// Reads one from a config file.
-    ///
-    /// # Errors
-    /// When there is none of that name, or any of them is written wrongly.
-    pub(super) fn load(path: &Path, name: &str) -> anyhow::Result<Self> {
-        let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    /// Reads one from the text of a config file.
+    fn find(path: &Path, text: &str, name: &str) -> anyhow::Result<Self> {
         let mistake = |words: &dyn fmt::Display| Misuse(format!("{}: {words}", path.display()));
         let file: File = match path.extension().and_then(OsStr::to_str) {
-            Some("toml") => toml::from_str(&text).map_err(|error| mistake(&error))?,
-            Some("json") => serde_json::from_str(&text).map_err(|error| mistake(&error))?,
+            _ if path == Path::new(BUILT_IN_NAME) => toml::from_str(text).map_err(|error| mistake(&error))?,
+            Some("toml") => toml::from_str(text).map_err(|error| mistake(&error))?,
+            Some("json") => serde_json::from_str(text).map_err(|error| mistake(&error))?,
             _ => return Err(mistake(&"scenarios are read from TOML and JSON").into()),
         };
         let known = file.scenarios.keys().cloned().collect::<Vec<_>>().join(", ");

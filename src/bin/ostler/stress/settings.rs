@@ -38,7 +38,9 @@ pub(super) struct Settings {
 }
 
 const CLIENTS: u32 = 16;
+/// By the world's clock; by one that jumps, half a minute is over in no time and has seen little.
 const LENGTH: Duration = Duration::from_secs(30);
+const OPERATIONS: u64 = 350_000;
 
 impl Settings {
     /// From the command line, and the scenario where it says nothing.
@@ -65,7 +67,10 @@ impl Settings {
         let length = match (args.ops, args.length) {
             (Some(ops), _) => Length::Ops(ops),
             (None, Some(length)) => Length::For(length),
-            (None, None) => scenario.length.unwrap_or(Length::For(LENGTH)),
+            (None, None) => scenario.length.unwrap_or(match clock(&config) {
+                Clock::Real => Length::For(LENGTH),
+                Clock::Virtual => Length::Ops(OPERATIONS),
+            }),
         };
         let wanted = args.faults.clone().or(scenario.faults).unwrap_or(Wanted::All);
         let daemon = Daemon { pid: args.daemon_pid, restart: args.daemon_restart.clone() };

@@ -138,7 +138,7 @@ impl Faults for Harmless {
 fn settings(words: &[&str]) -> Arc<Settings> {
     let words = ["ostler", "stress", "pools.toml"].iter().chain(words);
     let Command::Stress(args) = Args::try_parse_from(words).unwrap().command else { panic!("not stress") };
-    assert_eq!(args.config, PathBuf::from("pools.toml"));
+    assert_eq!(args.config, Some(PathBuf::from("pools.toml")));
     let config = Config::parse(POOL, Format::Toml).unwrap();
     Arc::new(Settings::new(&args, Scenario::default(), config).unwrap())
 }

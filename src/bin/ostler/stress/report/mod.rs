@@ -118,10 +118,10 @@ impl<'a> Report<'a> {
         let mut text = String::new();
         for run in &self.runs {
             // Writing to a string does not fail.
-            let name = if run.is_baseline { "baseline " } else { "seed     " };
+            let name = if run.is_baseline { "baseline" } else { "seed    " };
             let _ = write!(
                 text,
-                "{name}  {}: {} leases, {} operations",
+                "{name}  {:>2}: {} leases, {} operations",
                 run.seed, run.counts.leases, run.counts.operations
             );
             let _ = write!(text, " in {:.1} s, {} faults", run.lasted_s, run.counts.all_faults());
@@ -132,6 +132,15 @@ impl<'a> Report<'a> {
                 text,
                 "; whole again after {:.0} ms, shut down in {:.0} ms",
                 run.end.whole_ms, run.end.shutdown_ms
+            );
+        }
+        if self.runs.len() > 1 {
+            let Counts { leases, operations, .. } = &self.counts;
+            let _ = writeln!(
+                text,
+                "in all     {leases} leases, {operations} operations, {} faults in {} runs",
+                self.counts.all_faults(),
+                self.runs.len()
             );
         }
         let faults: Vec<_> =

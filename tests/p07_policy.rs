@@ -112,6 +112,45 @@ fn a_pool_of_which_nothing_is_left_says_why() {
 }
 
 #[test]
+fn a_pool_that_may_not_replace_what_keeps_ending_says_why() {
+    simulate(async {
+        let fake = Fake::new(&FakeSpec::default());
+        let restart = RestartSpec { intensity: 3, window: Duration::from_mins(1), ..RestartSpec::default() };
+        let (ostler, pool) =
+            start(PoolSpec { restart, ..spec(RestartPolicy::Always) }, fake.clone(), 1).await;
+        let mut events = ostler.events(1000);
+        pool.ready(Duration::from_secs(1)).await.expect("fills");
+        for _ in 0..3 {
+            end(&fake, first(&pool).await, End::Killed);
+            settle().await;
+        }
+        assert!(!pool.status().degraded, "{}", pool.status());
+        end(&fake, first(&pool).await, End::Killed);
+        settle().await;
+        let words = ["restart.intensity: no more than 3 launches caused by failure within 60s", "signal 9"];
+        let status = pool.status();
+        let trouble = status.trouble.clone().expect("a cause");
+        assert!(status.degraded && words.iter().all(|word| trouble.contains(word)), "{status}");
+        let metrics = ostler.metrics();
+        assert!(metrics.contains("ostler_degraded{pool=\"sim\"} 1"), "{metrics}");
+        assert!(metrics.contains("ostler_trouble{pool=\"sim\",cause=\"restart.intensity: "), "{metrics}");
+        // The oldest leaves the window.
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        assert!(!pool.status().degraded && pool.status().trouble.is_none(), "{}", pool.status());
+        ostler.shutdown().await.expect("ends");
+        let mut told = Vec::new();
+        while let Some(event) = events.next().await {
+            match event.change {
+                Change::Degraded { cause } => told.push(cause),
+                Change::Healed => told.push("healed".to_owned()),
+                _ => {}
+            }
+        }
+        assert_eq!(told, [trouble, "healed".to_owned()]);
+    });
+}
+
+#[test]
 fn a_launch_that_fails_is_not_tried_again_when_nothing_is_replaced() {
     simulate(async {
         let gates = Gates::default();

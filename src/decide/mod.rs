@@ -33,6 +33,7 @@ mod warmth;
 pub use event::{Command, Event, Fate, Stock};
 use expiry::Expiry;
 pub use ledger::{Illegal, Ledger, Slot, SlotKind};
+pub use restart::Strain;
 pub use step::Decider;
 
 /// Time since ostler started.

@@ -26,6 +26,17 @@ pub(super) struct Restart {
     exhausted: bool,
 }
 
+/// Why a pool is degraded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strain {
+    /// A launch is wanted that the restart window has no room for.
+    Window,
+    /// Launches fail, one after the other.
+    Launches,
+    /// So many have ended that are not replaced, as the settings want it.
+    GivenUp(usize),
+}
+
 /// What the restart policy says of one more launch now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
@@ -105,8 +116,13 @@ impl Restart {
         }
     }
 
-    pub(super) fn is_degraded(&self) -> bool {
-        self.exhausted || self.failed_in_a_row >= FAILED_IN_A_ROW
+    /// What the pool is degraded by, if it is.
+    pub(super) fn strain(&self) -> Option<Strain> {
+        if self.exhausted {
+            Some(Strain::Window)
+        } else {
+            (self.failed_in_a_row >= FAILED_IN_A_ROW).then_some(Strain::Launches)
+        }
     }
 
     /// What lies a window back counts no more.

@@ -3,7 +3,7 @@ use super::event::{Command, Event, Fate, Stock};
 use super::expiry::Expiry;
 use super::ledger::{Illegal, Ledger, Slot, SlotKind};
 use super::replace::Swap;
-use super::restart::Restart;
+use super::restart::{Restart, Strain};
 use super::warmth::Warmth;
 use crate::model::{PoolSpec, Reason, ResetPolicy, RestartPolicy, RuntimeId, State};
 
@@ -95,7 +95,7 @@ impl Decider {
             self.phase = Phase::Finished;
             commands.push(Command::Finished);
         }
-        let degraded = self.restart.is_degraded() || self.given_up > 0;
+        let degraded = self.strain().is_some();
         if degraded != self.degraded {
             self.degraded = degraded;
             commands.push(Command::Degraded(degraded));
@@ -125,6 +125,13 @@ impl Decider {
     #[must_use]
     pub fn is_degraded(&self) -> bool {
         self.degraded
+    }
+
+    /// By what.
+    #[must_use]
+    pub fn strain(&self) -> Option<Strain> {
+        let given_up = (self.given_up > 0).then_some(Strain::GivenUp(self.given_up));
+        given_up.or(self.restart.strain())
     }
 
     fn take(

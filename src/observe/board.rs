@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use tokio::sync::watch;
 
@@ -16,7 +16,7 @@ pub(crate) struct Board {
     states: [AtomicUsize; State::ALL.len()],
     retired: [AtomicU64; Reason::ALL.len()],
     launched: AtomicU64,
-    degraded: AtomicBool,
+    degraded: watch::Sender<Option<Arc<str>>>,
     trouble: watch::Sender<Option<Arc<str>>>,
     /// Of the runtimes that are there.
     pub(crate) charts: Charts,
@@ -43,7 +43,7 @@ impl Default for Board {
             states: Default::default(),
             retired: Default::default(),
             launched: AtomicU64::new(0),
-            degraded: AtomicBool::new(false),
+            degraded: watch::Sender::new(None),
             trouble: watch::Sender::new(None),
             charts: Charts::default(),
             leases: Spread::default(),
@@ -87,12 +87,13 @@ impl Board {
         self.launched.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn set_degraded(&self, degraded: bool) {
-        self.degraded.store(degraded, Ordering::Relaxed);
+    /// With the cause, for as long as it is.
+    pub(crate) fn set_degraded(&self, cause: Option<&str>) {
+        self.degraded.send_replace(cause.map(Arc::from));
     }
 
     pub(crate) fn is_degraded(&self) -> bool {
-        self.degraded.load(Ordering::Relaxed)
+        self.degraded.borrow().is_some()
     }
 
     /// The last failure, in words; `None` once a launch has come through again.
@@ -100,8 +101,13 @@ impl Board {
         self.trouble.send_replace(trouble.map(Arc::from));
     }
 
-    pub(crate) fn trouble(&self) -> Option<Arc<str>> {
+    pub(crate) fn last_failure(&self) -> Option<Arc<str>> {
         self.trouble.borrow().clone()
+    }
+
+    /// Why it is degraded, else the last failure.
+    pub(crate) fn trouble(&self) -> Option<Arc<str>> {
+        self.degraded.borrow().clone().or_else(|| self.last_failure())
     }
 }
 

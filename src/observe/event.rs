@@ -108,7 +108,8 @@ pub enum Change {
     },
     /// Launches fail so that the pool cannot keep its promise. Healthy runtimes still serve.
     Degraded {
-        /// The last failure.
+        /// Why, with the last failure: launches fail, or `restart.intensity` allows no more of them for now, or
+        /// `restart.policy` none at all, or the backend is in trouble.
         cause: String,
     },
     /// No longer degraded.

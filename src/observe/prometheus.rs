@@ -29,7 +29,7 @@ fn write_all(out: &mut String, pools: &[Status]) -> fmt::Result {
         out,
         "ostler_trouble",
         "gauge",
-        "1 with the last failure, until a launch has come through again.",
+        "1 with why it is degraded, else with the last failure until a launch has come through again.",
     )?;
     for pool in pools {
         if let Some(trouble) = &pool.trouble {

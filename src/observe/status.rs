@@ -48,7 +48,7 @@ pub struct Status {
     pub retired: BTreeMap<Reason, u64>,
     /// Whether launches fail so that the pool cannot keep its promise.
     pub degraded: bool,
-    /// The last failure, until a launch has come through again.
+    /// Why it is degraded; else the last failure, until a launch has come through again.
     pub trouble: Option<String>,
     /// How long acquires waited that had to.
     pub wait: Summary,

@@ -98,15 +98,15 @@ impl Supervisor {
             }
             Command::Close => pool.shared.handoff.close(),
             Command::Degraded(true) => {
-                pool.shared.board.set_degraded(true);
-                let cause = pool.shared.board.trouble().map_or_else(String::new, |cause| cause.to_string());
+                let cause = pool.why_degraded();
+                pool.shared.board.set_degraded(Some(&cause));
                 error!(pool.log, "degraded"; "cause" => &cause);
                 self.observe(name, Change::Degraded { cause });
             }
             // Not while the backend itself is in trouble.
             Command::Degraded(false) if pool.ailing => {}
             Command::Degraded(false) => {
-                pool.shared.board.set_degraded(false);
+                pool.shared.board.set_degraded(None);
                 info!(pool.log, "healed");
                 self.observe(name, Change::Healed);
             }

@@ -14,10 +14,10 @@ use crate::actor::runtime::{Badge, Blueprint, Runtime, Ware};
 use crate::actor::shared::{Resource, Shared};
 use crate::actor::tenure::{Finding, Tenure};
 use crate::backend::Backend;
-use crate::decide::{Command, Decider, Event, Fate, Illegal, Moment, Stock};
+use crate::decide::{Command, Decider, Event, Fate, Illegal, Moment, Stock, Strain};
 use crate::guest::Wire;
 use crate::handoff::{Tether, Ticket};
-use crate::model::{Epoch, PoolSpec, Reason, RuntimeId, State};
+use crate::model::{Epoch, PoolSpec, Reason, RestartSpec, RuntimeId, State};
 use crate::observe::{Chart, RuntimeStatus};
 
 /// One pool as the supervisor holds it: the decider, and what its ids stand for.
@@ -211,10 +211,29 @@ impl Pool {
         self.given_up = now;
         let board = &self.shared.board;
         if now > before {
-            let last = board.trouble().unwrap_or_default();
-            board.set_trouble(Some(&format!("{now} not replaced, as restart.policy says; the last: {last}")));
+            let last = board.last_failure().unwrap_or_default();
+            let words = format!("{now} not replaced, as restart.policy says; the last: {last}");
+            board.set_trouble(Some(&words));
+            if board.is_degraded() {
+                board.set_degraded(Some(&words));
+            }
         } else if now == 0 && before > 0 {
             board.set_trouble(None);
+        }
+    }
+
+    /// In words, with the last failure.
+    pub(super) fn why_degraded(&self) -> String {
+        let last = self.shared.board.last_failure();
+        let last = last.as_deref().unwrap_or("of a runtime that was replaced since");
+        let RestartSpec { intensity, window, .. } = self.decider.spec().restart;
+        match self.decider.strain() {
+            Some(Strain::Window) => format!(
+                "restart.intensity: no more than {intensity} launches caused by failure within {window:?}; the last failure: {last}"
+            ),
+            Some(Strain::Launches) | None => format!("launches fail; the last failure: {last}"),
+            // It says so itself.
+            Some(Strain::GivenUp(_)) => last.to_owned(),
         }
     }
 

@@ -50,7 +50,8 @@ impl Supervisor {
         let states = standings.iter().map(|(id, standing)| (*id, standing.state()));
         let condemned = pool.decider.recover(pool.shared.settings().spec.clone(), states);
         pool.wake_at = None;
-        pool.shared.board.set_degraded(pool.decider.is_degraded());
+        let cause = pool.decider.is_degraded().then(|| pool.why_degraded());
+        pool.shared.board.set_degraded(cause.as_deref());
         pool.shared.handoff.set_low_mark(None);
         pool.shared.handoff.rearm();
         if pool.decider.is_closed() {

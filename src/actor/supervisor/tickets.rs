@@ -78,7 +78,7 @@ impl Supervisor {
             return;
         }
         let board = &pool.shared.board;
-        board.set_degraded(pool.ailing);
+        board.set_degraded(trouble.as_deref());
         board.set_trouble(trouble.as_deref());
         if let Some(cause) = trouble {
             error!(pool.log, "degraded"; "cause" => &cause);

@@ -87,6 +87,7 @@ impl Settings {
         };
         let mut defaults = Defaults {
             timeout: spec.exec_timeout,
+            file_timeout: spec.file_timeout,
             output_limit: spec.output_limit,
             home: Some(home.clone()),
             ..base

@@ -200,6 +200,8 @@ const COMMON: &[Key<PoolSpec>] = keys! { PoolSpec:
         "Directory whose content each lease finds in its workspace; read when the pool starts, at most 64MiB.";
     exec_timeout: ms(1, DAY),
         "Timeout of a command that sets none.";
+    file_timeout: ms(10, DAY),
+        "Longest that a file operation waits for the guest's next word; then its runtime is replaced.";
     output_limit: Kind::Size(KIB, GIB),
         "Bytes of each output stream kept by a command that sets no limit; the rest is dropped, and said so.";
     env: Kind::Environment,

@@ -10,6 +10,8 @@ use tokio::runtime::Handle;
 pub struct Defaults {
     /// Longest a command may run. Default 60 s.
     pub timeout: Duration,
+    /// Longest that a file operation waits for the guest's next word. Default 60 s.
+    pub file_timeout: Duration,
     /// Bytes kept of each of a command's output streams. Default 1 MiB.
     pub output_limit: u64,
     /// Environment of every command. Default `PATH` and `LANG`; the guest adds `HOME`, its workspace. In a
@@ -28,6 +30,7 @@ impl Default for Defaults {
             [("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), ("LANG", "C.UTF-8")];
         Self {
             timeout: Duration::from_mins(1),
+            file_timeout: Duration::from_mins(1),
             output_limit: 1 << 20,
             env: env.map(|(name, value)| (name.into(), value.into())).into(),
             read_limit: 64 << 20,
@@ -49,6 +52,7 @@ impl fmt::Debug for Defaults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Defaults")
             .field("timeout", &self.timeout)
+            .field("file_timeout", &self.file_timeout)
             .field("output_limit", &self.output_limit)
             .field("env", &self.env.keys())
             .field("read_limit", &self.read_limit)

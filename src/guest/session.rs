@@ -16,8 +16,8 @@ use crate::protocol::{Done, Malformed, Request, Reset, Vitals};
 /// done, except that a file is written whole or not at all.
 ///
 /// The guest runs 256 operations at once and refuses more as [exhausted](crate::guest::RefusalKind::Exhausted).
-/// A file operation has no deadline of its own: a guest that hangs is found by the health probes, and its
-/// runtime's end fails the operation.
+/// A file operation ends with [`WireError::Silent`] when the guest says nothing for longer than
+/// [`file_timeout`](Defaults::file_timeout); what the caller's own reader or writer takes does not count.
 #[derive(Clone, Debug)]
 pub struct Session {
     pub(super) wire: Arc<dyn Wire>,
@@ -76,13 +76,12 @@ impl Session {
         self.wire.call(request)
     }
 
-    /// Runs an operation that answers in one word.
+    /// Runs a file operation that answers in one word.
     pub(super) async fn ask(&self, request: Request) -> Result<Done, WireError> {
-        let done = answer(self.wire.as_ref(), request).await;
-        self.seen(done)
+        self.ask_within(self.defaults.file_timeout, request).await
     }
 
-    /// Runs an operation that has nothing to say but that it is done.
+    /// Runs a file operation that has nothing to say but that it is done.
     pub(super) async fn tell(&self, request: Request) -> Result<(), WireError> {
         match self.ask(request).await? {
             Done::Unit => Ok(()),
@@ -90,8 +89,10 @@ impl Session {
         }
     }
 
+    /// The next word about a file operation.
     pub(super) async fn next(&self, call: &mut dyn Call) -> Result<Step, WireError> {
-        self.seen(next(call).await)
+        let next = self.clock().within(self.defaults.file_timeout, next(call)).await;
+        self.seen(next)
     }
 
     async fn ask_within(&self, timeout: Duration, request: Request) -> Result<Done, WireError> {

@@ -5,6 +5,9 @@ use super::reply::{Step, step};
 use super::{Call, Session, WireError};
 use crate::protocol::{Done, Malformed, Request};
 
+/// Bytes that the guest must take within the time it has for a word.
+const PART: usize = 1 << 20;
+
 /// An operation that is given bytes and then says that it is done.
 #[derive(Debug)]
 pub(super) struct Upload<'a> {
@@ -18,7 +21,14 @@ impl<'a> Upload<'a> {
     }
 
     /// Gives it all of `bytes`, or learns why it wants no more.
-    pub(super) async fn give(&mut self, mut bytes: &[u8]) -> Result<(), WireError> {
+    pub(super) async fn give(&mut self, bytes: &[u8]) -> Result<(), WireError> {
+        for part in bytes.chunks(PART) {
+            self.give_part(part).await?;
+        }
+        Ok(())
+    }
+
+    async fn give_part(&mut self, mut bytes: &[u8]) -> Result<(), WireError> {
         let call = &mut self.call;
         let given = poll_fn(|cx| {
             while !bytes.is_empty() {
@@ -36,7 +46,8 @@ impl<'a> Upload<'a> {
             }
             Poll::Ready(Ok(()))
         });
-        self.session.seen(given.await)
+        let given = self.session.clock().within(self.session.defaults.file_timeout, given).await;
+        self.session.seen(given)
     }
 
     /// That was all; waits until it is done.

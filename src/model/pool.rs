@@ -65,6 +65,9 @@ pub struct PoolSpec {
     pub env: BTreeMap<String, String>,
     /// Timeout of a command that sets none. Default 60 s; 1 ms to 1 day.
     pub exec_timeout: Duration,
+    /// Longest that a file operation waits for the guest's next word; after it, whether it was done is unknown, and the
+    /// runtime is replaced. What the caller's own reader or writer takes does not count. Default 60 s; 10 ms to 1 day.
+    pub file_timeout: Duration,
     /// Bytes of each output stream kept by a command that sets no limit. Default 1 MiB; 1 KiB to 1 GiB.
     pub output_limit: u64,
     /// What each runtime may use.
@@ -98,6 +101,7 @@ impl Default for PoolSpec {
             template: None,
             env: BTreeMap::new(),
             exec_timeout: Duration::from_mins(1),
+            file_timeout: Duration::from_mins(1),
             output_limit: 1 << 20,
             limits: Limits::default(),
         }

@@ -1,5 +1,8 @@
 //! `ostler demo`: every step comes true on real files, and nothing is left.
 
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -107,10 +110,71 @@ fn what_can_not_be_shown_is_bad_usage() {
         &["demo", "--files", "/no/such/directory"][..],
         &["demo", "--files", place.path().join("pools.toml").to_str().unwrap()],
         &["demo", "--config", fake.to_str().unwrap()],
+        &["demo", "--image", "busybox"],
+        &[
+            "demo",
+            "--backend",
+            "docker",
+            "--config",
+            concat!(env!("CARGO_MANIFEST_DIR"), "/config/demo.toml"),
+        ],
     ] {
         let done = run(words).expect(2);
         assert_eq!(done.stdout, "", "{words:?}");
     }
     let empty = Place::new();
     run(["demo", "--files", empty.path().to_str().unwrap()]).expect(2);
+}
+
+/// The same on containers, of an engine whose address is in this variable.
+fn on_containers(engine: &str, host: &str) {
+    let Some(address) = std::env::var(host).ok().filter(|address| !address.is_empty()) else {
+        // Not by a macro, whose output is kept back when a test succeeds.
+        let line = format!("\nSKIPPED: the demo on {engine}: {host} is not set\n");
+        return std::io::stderr().write_all(line.as_bytes()).unwrap();
+    };
+    let place = files();
+    let start = |words: &[&str]| {
+        let words = [&["--backend", engine, "--most", "3"], words].concat();
+        let mut command = demo(&place, &words);
+        command.env("DOCKER_HOST", &address).env_remove("CONTAINER_HOST");
+        command.env("OSTLER__STATE_DIR", place.path().join("state"));
+        Running::start(command).end()
+    };
+    // Nobody names an image: the demo sees to one itself.
+    let done = start(&["--json"]).expect(0);
+    let report: Value = serde_json::from_str(&done.stdout).unwrap();
+    assert_eq!(report["workload"].as_array().unwrap().len(), 2, "{report}");
+    for step in ["killed", "unhealthy"] {
+        assert!(report[step]["handle"].as_str().unwrap().starts_with("container "), "{step}: {report}");
+    }
+    let (status, retired) = (&report["status"], &report["status"]["retired"]);
+    assert_eq!((&status["backend"], &status["runtimes"][0]["transport"]), (&engine.into(), &"link".into()));
+    for reason in ["exited", "used_up", "unhealthy"] {
+        assert!(retired[reason].as_u64().is_some_and(|count| count >= 1), "{reason}: {retired}");
+    }
+    assert_eq!((&report["end"]["left"], &report["error"]), (&Value::Array(Vec::new()), &Value::Null));
+    let left = walk(&place.path().join("state"));
+    assert_eq!(left, Vec::<PathBuf>::new());
+
+    let image = "localhost/ostler-test/there-is-none:latest";
+    let done = start(&["--image", image]).expect(1);
+    assert!(done.stderr.contains(image) && done.stderr.contains("--image"), "{}", done.stderr);
+    assert!(walk(&place.path().join("state")).is_empty());
+}
+
+/// All files below a directory.
+fn walk(directory: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
+}
+
+#[test]
+fn on_docker() {
+    on_containers("docker", "OSTLER_TEST_DOCKER");
+}
+
+#[test]
+fn on_podman() {
+    on_containers("podman", "OSTLER_TEST_PODMAN");
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use ostler::model::{ContainerMode, ContainerNetwork, ContainerSpec, HealthSpec, HttpProbe, Probe};
 use ostler::{Exec, PoolSpec, Reason};
 
-use crate::engine::{Engine, Kind, Stable, spec};
+use crate::engine::{Engine, Kind, Stable, skip, spec};
 
 #[tokio::test]
 async fn what_the_image_calls_unhealthy_is_replaced() {
@@ -48,7 +48,7 @@ async fn a_service_is_leasable_once_it_answers() {
     for engine in Engine::all("a service's health") {
         let name = format!("{:?}", engine.kind).to_lowercase();
         if !bridged.split(' ').any(|engine| engine == name) {
-            println!("SKIPPED: a service's health on {name}: it has no bridge");
+            skip(&format!("a service's health on {name}: it has no bridge"));
             continue;
         }
         let container = ContainerSpec {

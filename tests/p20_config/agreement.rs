@@ -34,6 +34,15 @@ fn the_pool_of_containers_loads() {
     );
 }
 
+#[test]
+fn the_demo_on_containers_loads() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/demo-containers.toml");
+    let config = Config::load_with(path, []).expect("no mistake");
+    let pool = &config.pools["sandbox"];
+    assert!(matches!(&pool.backend, BackendSpec::Docker(spec) if spec.logs.kept == 0));
+    assert_eq!((pool.min, pool.max, pool.max_uses), (4, 8, Some(50)));
+}
+
 /// Each key is preceded by its meaning, default and bounds, and is set or shown at its default: those of
 /// containers in a file of their own.
 #[test]

@@ -21,6 +21,8 @@ Examples:
   ostler demo
   ostler demo --files ~/src/project
   ostler demo --json | jq '.workload[-1].ratio'
+  ostler demo --backend docker --most 10
+  ostler demo --backend podman --image debian:12
 
 Exit status: 0 when every step came true, 1 when one did not, 2 for bad usage or config, 130 or 143 when
 interrupted.";
@@ -115,15 +117,37 @@ pub(crate) enum Command {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct DemoArgs {
-    /// Config with a pool `sandbox` of backend `process` [default: config/demo.toml, else the one built in]
+    /// Config with a pool `sandbox` [default: config/demo.toml, for containers config/demo-containers.toml, else the
+    /// ones built in]
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    /// What makes the runtimes [default: the config's, which is `process`]
+    #[arg(long, value_enum, value_name = "BACKEND")]
+    pub(crate) backend: Option<Making>,
+    /// Image of the containers, with a `wc` in it [default: the config's, which is busybox: the engine's, else one
+    /// made of this host's, else pulled]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) image: Option<String>,
+    /// Files of the largest round, to have it over sooner
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u8).range(1..=50))]
+    pub(crate) most: u8,
     /// Directory whose files are worked on: readable ones of up to 1 MiB, outside `target` and `.git`
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub(crate) files: PathBuf,
     /// Print one JSON document in place of text
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Backends that can be shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Making {
+    /// Sandboxed processes
+    Process,
+    /// Containers of Docker, where `DOCKER_HOST` says or on its usual socket
+    Docker,
+    /// Containers of Podman, where `CONTAINER_HOST` or `DOCKER_HOST` says or on its usual socket
+    Podman,
 }
 
 #[derive(Debug, clap::Args)]

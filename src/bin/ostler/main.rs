@@ -6,6 +6,7 @@ mod args;
 mod check;
 mod completions;
 mod demo;
+mod engine;
 mod exec;
 mod exit;
 mod log;

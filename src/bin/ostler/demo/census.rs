@@ -3,21 +3,28 @@ use std::time::{Duration, Instant};
 
 use ostler::Pool;
 
-use crate::process::Process;
+use super::ground::{Body, Ground};
 
 /// How often it is looked whether anything is left.
-const LOOK_EVERY: Duration = Duration::from_millis(5);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Every guest that was met, to see in the end that none is left.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Census {
-    met: BTreeSet<Process>,
+    ground: Ground,
+    met: BTreeSet<Body>,
 }
 
 impl Census {
-    /// Counts the process of a runtime.
-    pub(super) fn add(&mut self, handle: &str) {
-        self.met.extend(Process::of(handle));
+    pub(super) fn of(ground: Ground) -> Self {
+        Self { ground, met: BTreeSet::new() }
+    }
+
+    /// Counts a runtime, and answers what it is to others.
+    pub(super) fn add(&mut self, handle: &str) -> Option<Body> {
+        let body = self.ground.body(handle)?;
+        self.met.insert(body.clone());
+        Some(body)
     }
 
     /// Counts all runtimes that a pool has now.
@@ -37,11 +44,9 @@ impl Census {
     pub(super) async fn left(&self, patience: Duration) -> anyhow::Result<Vec<String>> {
         let started = Instant::now();
         loop {
-            let mut left: BTreeSet<_> =
-                self.met.iter().copied().filter(|process| process.is_there()).collect();
-            left.extend(Process::children()?);
+            let left = self.ground.left(&self.met).await?;
             if left.is_empty() || started.elapsed() >= patience {
-                return Ok(left.iter().map(|process| format!("pid {}", process.pid)).collect());
+                return Ok(left);
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }

@@ -4,7 +4,6 @@ use std::time::Instant;
 
 use anyhow::bail;
 use ostler::{Change, Reason};
-use rustix::process::Signal;
 
 use super::report::{Killed, Unhealthy, UsedUp, millis};
 use super::stage::Stage;
@@ -13,15 +12,14 @@ use super::watch::{Watch, between};
 /// Kills one from outside, as an operator or the kernel might.
 pub(super) async fn kill(watch: &mut Watch<'_>) -> anyhow::Result<Killed> {
     let (victim, known) = watch.victim().await?;
-    victim.process.signal(Signal::KILL)?;
     let killed = Instant::now();
     let exited =
         |change: &Change| matches!(change, Change::Exited { runtime, .. } if *runtime == victim.runtime);
-    let noticed = watch.until("noticed", exited).await?;
+    let ((), noticed) = tokio::try_join!(victim.body.kill(), watch.until("noticed", exited))?;
     let whole = watch.until_replaced(victim.runtime, &known).await?;
     Ok(Killed {
         runtime: victim.runtime,
-        pid: victim.process.pid,
+        body: victim.body,
         detected_ms: millis(between(killed, noticed)),
         whole_ms: millis(between(killed, whole)),
     })
@@ -65,14 +63,14 @@ async fn wear_one_out(watch: &mut Watch<'_>, stage: &Stage, max_uses: u64) -> an
 /// Stops one, so that it is there and does not answer.
 pub(super) async fn stop(watch: &mut Watch<'_>) -> anyhow::Result<Unhealthy> {
     let (victim, known) = watch.victim().await?;
-    victim.process.signal(Signal::STOP)?;
     let stopped = Instant::now();
+    victim.body.stop().await?;
     let unhealthy = retiring(victim.runtime, Reason::Unhealthy);
     let noticed = watch.until("retired as unhealthy", |change| *change == unhealthy).await?;
     let whole = watch.until_replaced(victim.runtime, &known).await?;
     Ok(Unhealthy {
         runtime: victim.runtime,
-        pid: victim.process.pid,
+        body: victim.body,
         detected_ms: millis(between(stopped, noticed)),
         whole_ms: millis(between(stopped, whole)),
     })

@@ -2,20 +2,24 @@
 //!
 //! ```text
 //!  settings ─▶ workload (fresh | pooled) ─▶ faults (kill · wear out · stop) ─▶ end
+//!     image ─▶     │                           │                               │
 //!     files ─▶     │                           │                               │
 //!                  └──▶ report ◀───────────────┴───────────────────────────────┘
-//!                         └─▶ stage: progress, and text or JSON      census: every process met
+//!                         └─▶ stage: progress, and text or JSON      census: every runtime met
 //! ```
 
 mod census;
 mod faults;
 mod files;
+mod ground;
+mod image;
 mod report;
 mod settings;
 mod stage;
 mod watch;
 mod workload;
 
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
@@ -24,29 +28,35 @@ use slog::Logger;
 
 use crate::args::{DemoArgs, LogArgs};
 use crate::log::Log;
-use crate::signals::Signals;
+use crate::signals::{Caught, Signals};
 use crate::{exit, output};
 use census::Census;
 use files::Sample;
+use image::Image;
 use report::{End, Report, Start, millis};
 use settings::{POOL, Settings};
 use stage::Stage;
 use watch::Watch;
 use workload::Per;
 
-/// How long anything may take that takes milliseconds on an idle machine. After it the demo has failed.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long anything may take that takes a second on an idle machine. After it the demo has failed.
+const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Sizes of the workload, in files.
-const SIZES: [usize; 4] = [1, 3, 10, 50];
+/// Sizes of the workload, in files, before the largest.
+const SIZES: [usize; 3] = [1, 3, 10];
 
 pub(crate) async fn demo(args: &DemoArgs, log: LogArgs) -> anyhow::Result<u8> {
     let mut signals = Signals::listen().context("signals")?;
-    let settings = Settings::load(args.config.as_deref())?;
-    let sample = Sample::collect(&args.files, SIZES[SIZES.len() - 1])?;
+    let mut settings = Settings::load(args)?;
+    let sample = Sample::collect(&args.files, usize::from(args.most))?;
     let stage = Stage::new(args.json);
     let log = Log::start_quiet_on(log, settings.config.log, stage.log_writer());
-    let mut census = Census::default();
+    let image = match provided(&settings, &stage, &mut signals).await? {
+        Ok(image) => image,
+        Err(caught) => return Ok(caught.status()),
+    };
+    settings.take(&image)?;
+    let mut census = Census::of(settings.ground.clone());
     let mut report = Report::new(&sample, &settings);
 
     stage.show(&report.files);
@@ -63,7 +73,7 @@ pub(crate) async fn demo(args: &DemoArgs, log: LogArgs) -> anyhow::Result<u8> {
         played = play(&settings, &sample, &stage, &mut census, &mut report, log.logger()) => played,
     };
     // Also after a failure, and after an interruption, which leaves ostler ending in the background.
-    let outcome = outcome.and(end(&stage, &census, &mut report).await);
+    let outcome = outcome.and(end(&stage, &census, &mut report).await).and(image.remove().await);
     if let Err(error) = &outcome {
         report.error = Some(format!("{error:#}"));
     }
@@ -81,6 +91,30 @@ pub(crate) async fn demo(args: &DemoArgs, log: LogArgs) -> anyhow::Result<u8> {
     }
 }
 
+/// The image, or the signal that came first.
+async fn provided(
+    settings: &Settings,
+    stage: &Stage,
+    signals: &mut Signals,
+) -> anyhow::Result<Result<Image, Caught>> {
+    if !settings.image().is_empty() {
+        stage.begin("looking for the image", 1);
+    }
+    let image = Image::provide(&settings.ground, settings.image(), settings.image_asked_for);
+    let mut image = pin!(image);
+    tokio::select! {
+        biased;
+        caught = signals.stop() => {
+            // One that is being made is there in a moment, and must not stay.
+            if let Ok(image) = tokio::time::timeout(PATIENCE / 10, image).await {
+                image?.remove().await?;
+            }
+            Ok(Err(caught))
+        }
+        image = &mut image => Ok(Ok(image?)),
+    }
+}
+
 async fn play(
     settings: &Settings,
     sample: &Sample,
@@ -94,7 +128,8 @@ async fn play(
     let first = &sample.files()[..1];
     workload::measure(&settings.config, Per::File, first, stage, census).await.context("first start")?;
 
-    for size in SIZES {
+    let most = sample.files().len();
+    for size in SIZES.into_iter().filter(|size| *size < most).chain([most]) {
         let files = &sample.files()[..size];
         stage.begin(&format!("{size} files, a fresh runtime per operation"), size);
         let fresh = workload::measure(&settings.fresh()?, Per::Operation, files, stage, census)
@@ -139,7 +174,7 @@ async fn play(
 /// Looks whether anything is left of all that was started.
 async fn end(stage: &Stage, census: &Census, report: &mut Report) -> anyhow::Result<()> {
     let left = census.left(PATIENCE).await?;
-    let end = End { shutdown_ms: report.shutdown.map(millis), processes: census.len(), left };
+    let end = End { shutdown_ms: report.shutdown.map(millis), runtimes: census.len(), left };
     stage.show(&end);
     let end = report.end.insert(end);
     ensure!(end.left.is_empty(), "left behind: {}", end.left.join(", "));

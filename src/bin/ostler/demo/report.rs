@@ -8,6 +8,7 @@ use ostler::{RuntimeId, Status};
 use serde::Serialize;
 
 use super::files::Sample;
+use super::ground::Body;
 use super::settings::Settings;
 
 /// Column where what is said of a step begins.
@@ -63,7 +64,8 @@ pub(super) struct Start {
 #[derive(Debug, Serialize)]
 pub(super) struct Killed {
     pub(super) runtime: RuntimeId,
-    pub(super) pid: u32,
+    #[serde(rename = "handle")]
+    pub(super) body: Body,
     /// From the signal to the event.
     pub(super) detected_ms: f64,
     /// From the signal until the pool was whole.
@@ -83,7 +85,8 @@ pub(super) struct UsedUp {
 #[derive(Debug, Serialize)]
 pub(super) struct Unhealthy {
     pub(super) runtime: RuntimeId,
-    pub(super) pid: u32,
+    #[serde(rename = "handle")]
+    pub(super) body: Body,
     /// From its being stopped to its being given up.
     pub(super) detected_ms: f64,
     /// From its being stopped until the pool was whole.
@@ -95,8 +98,8 @@ pub(super) struct Unhealthy {
 pub(super) struct End {
     /// None when it did not come to that.
     pub(super) shutdown_ms: Option<f64>,
-    /// Guests that were met.
-    pub(super) processes: usize,
+    /// Runtimes that were met.
+    pub(super) runtimes: usize,
     pub(super) left: Vec<String>,
 }
 
@@ -173,10 +176,10 @@ impl fmt::Display for Start {
 
 impl fmt::Display for Killed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { runtime, pid, detected_ms, whole_ms } = self;
+        let Self { runtime, body, detected_ms, whole_ms } = self;
         write!(
             f,
-            "killed     {runtime} (pid {pid}) by SIGKILL from outside: noticed after {detected_ms:.1} ms, "
+            "killed     {runtime} ({body}) by SIGKILL from outside: noticed after {detected_ms:.1} ms, "
         )?;
         write!(f, "whole again after {whole_ms:.1} ms")
     }
@@ -194,10 +197,11 @@ impl fmt::Display for UsedUp {
 
 impl fmt::Display for Unhealthy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { runtime, pid, detected_ms, whole_ms } = self;
+        let Self { runtime, body, detected_ms, whole_ms } = self;
         write!(
             f,
-            "unhealthy  {runtime} (pid {pid}) by SIGSTOP: retired unhealthy after {detected_ms:.0} ms, "
+            "unhealthy  {runtime} ({body}) {}: retired unhealthy after {detected_ms:.0} ms, ",
+            body.stopped()
         )?;
         write!(f, "whole again after {whole_ms:.0} ms")
     }
@@ -209,7 +213,7 @@ impl fmt::Display for End {
         if let Some(shutdown_ms) = self.shutdown_ms {
             write!(f, "shut down in {shutdown_ms:.1} ms; ")?;
         }
-        write!(f, "of {} runtimes met, ", self.processes)?;
+        write!(f, "of {} runtimes met, ", self.runtimes)?;
         if self.left.is_empty() {
             f.write_str("none is left")
         } else {

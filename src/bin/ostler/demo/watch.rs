@@ -7,7 +7,7 @@ use ostler::{Snapshot, State};
 
 use super::PATIENCE;
 use super::census::Census;
-use crate::process::Process;
+use super::ground::Body;
 
 /// More events than the demo causes at once.
 const BACKLOG: usize = 8192;
@@ -22,7 +22,7 @@ pub(super) struct Watch<'a> {
 /// A runtime that is about to have an accident.
 pub(super) struct Victim {
     pub(super) runtime: RuntimeId,
-    pub(super) process: Process,
+    pub(super) body: Body,
 }
 
 impl<'a> Watch<'a> {
@@ -53,9 +53,8 @@ impl<'a> Watch<'a> {
         let snapshot = self.count().await?;
         let victim = snapshot.runtimes.iter().find(|runtime| runtime.state == State::Circulating);
         let victim = victim.context("no runtime is ready")?;
-        let process = Process::of(&victim.handle)
-            .with_context(|| format!("{} is no process of this host", victim.handle))?;
-        let victim = Victim { runtime: victim.id, process };
+        let body = self.census.add(&victim.handle).with_context(|| format!("{} has ended", victim.handle))?;
+        let victim = Victim { runtime: victim.id, body };
         Ok((victim, Known::of(&snapshot)))
     }
 

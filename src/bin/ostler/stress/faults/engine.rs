@@ -1,21 +1,18 @@
 use std::collections::BTreeMap;
-use std::io::{Read as _, Write as _};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use ostler::PoolName;
-use ostler::model::{ContainerSpec, EngineHost};
 use serde::Deserialize;
 
+use crate::engine;
 use crate::process::Process;
 
 /// Longest that an engine may take for an answer.
 const ANSWER: Duration = Duration::from_secs(5);
 
-/// A container engine as anybody else sees it, through its socket on this host. Each request is a connection of
-/// its own and blocks.
+/// A container engine as anybody else sees it. Each request blocks.
 #[derive(Clone, Debug)]
 pub(super) struct Engine {
     socket: PathBuf,
@@ -47,17 +44,6 @@ impl Container {
 }
 
 impl Engine {
-    /// Where the pool's engine is; nothing when that is not a socket of this host.
-    pub(super) fn of(spec: &ContainerSpec, variables: &[&str], usual: &[&str]) -> Option<PathBuf> {
-        let said =
-            || variables.iter().find_map(|name| std::env::var(name).ok().filter(|text| !text.is_empty()));
-        match spec.host.clone().or_else(|| said()?.parse().ok()) {
-            Some(EngineHost::Unix(socket)) => Some(socket),
-            Some(_) => None,
-            None => usual.iter().map(PathBuf::from).find(|socket| socket.exists()),
-        }
-    }
-
     pub(super) fn new(socket: &Path, pool: &PoolName) -> Option<Self> {
         let Process { pid, started } = Process::own()?;
         Some(Self { socket: socket.to_owned(), pool: pool.to_string(), owner: format!("-{pid}-{started}") })
@@ -81,26 +67,13 @@ impl Engine {
     }
 
     fn ask(&self, method: &str, path: &str) -> anyhow::Result<Vec<u8>> {
-        let mut stream = UnixStream::connect(&self.socket).context("the engine")?;
-        stream.set_read_timeout(Some(ANSWER))?;
-        stream.set_write_timeout(Some(ANSWER))?;
-        // The old version, because its answers end with the connection.
-        write!(stream, "{method} {path} HTTP/1.0\r\nHost: engine\r\nContent-Length: 0\r\n\r\n")?;
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).with_context(|| format!("{method} {path}"))?;
-        let end =
-            answer.windows(4).position(|window| window == b"\r\n\r\n").context("no answer of an engine")?;
-        let head = String::from_utf8_lossy(&answer[..end]).into_owned();
-        let status = head.split(' ').nth(1).and_then(|status| status.parse::<u16>().ok()).unwrap_or(0);
-        if !(200..300).contains(&status) {
-            bail!("{method} {path}: {}", head.lines().next().unwrap_or_default());
-        }
-        Ok(answer.split_off(end + 4))
+        engine::ask(&self.socket, ANSWER, (method, path), b"")
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
     use std::os::unix::net::UnixListener;
 
     use super::*;

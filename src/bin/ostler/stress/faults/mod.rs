@@ -21,7 +21,6 @@ use ostler::backend::Backend;
 use ostler::model::{BackendSpec, PoolSpec};
 use ostler::{Pool, PoolName};
 
-use self::engine::Engine;
 use super::world::World;
 
 pub(super) use fake::JUMP;
@@ -102,8 +101,8 @@ pub(super) fn of(
     clock: Clock,
     daemon: &Daemon,
 ) -> (Arc<dyn Faults>, Option<Arc<dyn Backend>>) {
-    let containers = |of: &_, variables: &[&str], usual: &[&str]| {
-        let socket = Engine::of(of, variables, usual);
+    let containers = |of: &_| {
+        let socket = crate::engine::socket(&spec.backend);
         Arc::new(container::Containers::new(pool, socket, of, &spec.limits, daemon))
     };
     match &spec.backend {
@@ -113,12 +112,7 @@ pub(super) fn of(
             (staged, Some(backend))
         }
         BackendSpec::Process(process) => (Arc::new(process::Outside::new(process, &spec.limits)), None),
-        BackendSpec::Docker(of) => {
-            (containers(of, &["DOCKER_HOST"], &["/var/run/docker.sock", "/run/docker.sock"]), None)
-        }
-        BackendSpec::Podman(of) => {
-            (containers(of, &["CONTAINER_HOST", "DOCKER_HOST"], &["/run/podman/podman.sock"]), None)
-        }
+        BackendSpec::Docker(of) | BackendSpec::Podman(of) => (containers(of), None),
         BackendSpec::Custom => (Arc::new(Nothing), None),
     }
 }

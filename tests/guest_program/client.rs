@@ -19,9 +19,14 @@ use ostler::protocol::{
 /// Far longer than anything here takes, so that only a hang is cut off.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The guest program on disk, once for all tests of this process.
+/// The guest program on disk, once for all tests of this process. `OSTLER_TEST_GUEST` names another build of it to be
+/// tested in its place (`scripts/sanitize`).
 pub(crate) fn program() -> &'static Path {
+    static OTHER: OnceLock<Option<PathBuf>> = OnceLock::new();
     static PROGRAM: OnceLock<(tempfile::TempDir, PathBuf)> = OnceLock::new();
+    if let Some(other) = OTHER.get_or_init(|| std::env::var_os("OSTLER_TEST_GUEST").map(PathBuf::from)) {
+        return other;
+    }
     let (_, path) = PROGRAM.get_or_init(|| {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("ostler-guest");

@@ -123,6 +123,43 @@ fn an_overflow_runtime_serves_one_lease_and_goes() {
     }
 }
 
+/// What the pool has room for is not beyond it, however it was asked for.
+#[test]
+fn overflow_is_for_a_full_pool_only() {
+    let mut world = World::new(PoolSpec { overflow: 2, ..plain(0, 2) }, Plan::CALM, 5);
+    for leased in 1..=2 {
+        world.lease_with_overflow();
+        world.run(Duration::from_secs(5));
+        assert_eq!((world.handoff.leased.len(), world.handoff.waiters), (leased, 0));
+        assert_eq!(world.decider.ledger().total(SlotKind::Overflow), 0);
+    }
+    world.lease_with_overflow();
+    world.run(Duration::from_secs(5));
+    assert_eq!((world.decider.ledger().total(SlotKind::Overflow), world.launches()), (1, 3));
+}
+
+/// The totals are what happened, and not more.
+#[test]
+fn launches_and_ends_are_counted_each_once_and_by_reason() {
+    for seed in 0..20 {
+        let mut world = World::random(seed);
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let words: Vec<u32> = (0..2000).map(|_| rng.u32(..)).collect();
+        world.live_through(&words, Mix::Everything);
+        assert!(world.runtimes.is_empty(), "seed {seed}");
+        let ledger = world.decider.ledger();
+        assert_eq!(ledger.launched(), world.launches() as u64, "seed {seed}");
+        let ends: u64 = Reason::ALL.into_iter().map(|reason| ledger.retired(reason)).sum();
+        assert_eq!(ends, ledger.launched(), "seed {seed}");
+        for reason in Reason::ALL {
+            let (counted, told) = (ledger.retired(reason), world.retired(reason) as u64);
+            // Nobody is told to destroy what went with its actor.
+            let untold = matches!(reason, Reason::Exited | Reason::LaunchFailed);
+            assert!(counted == told || untold && counted > told, "{reason}: {counted}, {told}, seed {seed}");
+        }
+    }
+}
+
 #[test]
 fn an_overflow_runtime_whose_waiter_left_is_not_kept() {
     for leaves_at in 0..200 {
@@ -233,6 +270,12 @@ fn an_illegal_event_is_refused_and_changes_nothing() {
         assert!(refused.is_err(), "{event:?}: {refused:?}");
         assert_eq!(format!("{decider:?}"), before, "{event:?}");
     }
+    let why = |decider: &mut Decider, event| {
+        decider.step(Moment::ZERO, Stock::default(), event).expect_err("refused").to_string()
+    };
+    assert_eq!(why(&mut decider, Event::Launched(id)), format!("{id} cannot go from circulating to booting"));
+    let expected = format!("{unknown} cannot become booting: there is no such runtime");
+    assert_eq!(why(&mut decider, Event::Launched(unknown)), expected);
 }
 
 /// The longest durations a config could hold overflow nothing.

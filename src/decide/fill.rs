@@ -112,3 +112,29 @@ enum Launching {
     Started,
     Held,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::PoolSpec;
+
+    /// Each holds until its own moment; only what comes sooner, or after the last, is worth asking for.
+    #[test]
+    fn a_wake_up_is_asked_for_once() {
+        let mut decider = Decider::new(PoolSpec::default(), Moment::ZERO, 1);
+        let mut asked = |now, at| {
+            let (now, at) = (Moment::from_secs(now), Moment::from_secs(at));
+            let mut commands = Vec::new();
+            decider.wake_at(now, at, &mut commands);
+            assert!(commands.is_empty() || commands == [Command::WakeAt(at)], "{commands:?}");
+            !commands.is_empty()
+        };
+        assert!(asked(0, 10), "the first");
+        assert!(!asked(0, 20), "sooner is set already");
+        assert!(!asked(0, 10), "and so is this");
+        assert!(asked(0, 5), "sooner");
+        assert!(!asked(4, 7), "what is set is still to come");
+        assert!(asked(5, 30), "what was set has come");
+        assert!(!asked(6, 40));
+    }
+}

@@ -207,3 +207,30 @@ fn what_no_end_of_ours_sends_is_refused() {
     assert!(mux.receive(&record(1, 1, b"")).is_err(), "and not a byte more");
     assert!(mux.room(Lane::Data) > 0 && mux.incoming(Lane::Control).is_empty());
 }
+
+#[test]
+fn a_stream_has_ended_when_its_end_has_come_and_all_was_taken() {
+    let (mut end, mut other) = (Mux::new(), Mux::new());
+    end.put(Lane::Data, b"last words");
+    other.receive(end.output()).expect("what our end sends");
+    end.sent(end.output().len());
+    other.take(Lane::Data, 10);
+    assert!(!other.has_ended(Lane::Data), "all was taken, and more may come");
+    end.put(Lane::Data, b"x");
+    end.close(Lane::Data);
+    other.receive(end.output()).expect("what our end sends");
+    assert!(!other.has_ended(Lane::Data), "the end has come, and not all was taken");
+    other.take(Lane::Data, 1);
+    assert!(other.has_ended(Lane::Data) && !other.has_ended(Lane::Control));
+
+    assert!(!end.is_finished(), "not all was sent");
+    end.sent(end.output().len());
+    assert!(!end.is_finished(), "one stream is open");
+    end.close(Lane::Data);
+    assert!(end.output().is_empty(), "an end is said once");
+    end.close(Lane::Control);
+    assert!(!end.is_finished(), "the end of it was not sent");
+    end.sent(end.output().len());
+    assert!(end.is_finished());
+    assert!(!Mux::new().is_finished(), "nothing is to be sent, and both are open");
+}

@@ -22,7 +22,7 @@ fn pool(spec: PoolSpec, runtimes: u64) -> Decider {
     let mut decider = Decider::new(spec, Moment::ZERO, 1);
     for ready in 0..runtimes {
         let id = RuntimeId(ready + 1);
-        let stock = Stock { ready: usize::try_from(ready).unwrap(), waiters: 0 };
+        let stock = Stock { ready: usize::try_from(ready).expect("a few"), waiters: 0 };
         for event in [TICK, Event::Launched(id), Event::Booted(id), Event::Warmed(id)] {
             decider.step(Moment::ZERO, stock, event).expect("the usual way up");
         }
@@ -74,11 +74,11 @@ fn what_others_say_is_what_there_is() {
     assert_eq!(ledger.launched(), launched, "the totals go on");
     assert_eq!(ledger.retired(Reason::Quarantined), 1, "it ended while nobody counted");
 
-    let launches: Vec<_> = step(&mut decider, 2, TICK)
+    let made: Vec<_> = step(&mut decider, 2, TICK)
         .into_iter()
         .filter(|command| matches!(command, Command::Launch(_)))
         .collect();
-    assert_eq!(launches, [Command::Launch(RuntimeId(51))], "what is missing, under a name nobody has had");
+    assert_eq!(made, [Command::Launch(RuntimeId(51))], "what is missing, under a name nobody has had");
 }
 
 #[test]
@@ -125,7 +125,8 @@ fn who_was_made_from_what_and_when_is_not_forgotten() {
             .into_iter()
             .filter(|command| matches!(command, Command::Condemn(..)))
             .collect();
-        let expected: Vec<_> = reason.map(|reason| Command::Condemn(RuntimeId(1), reason)).into_iter().collect();
+        let expected: Vec<_> =
+            reason.map(|reason| Command::Condemn(RuntimeId(1), reason)).into_iter().collect();
         assert_eq!(condemned, expected, "the new one is as it should be");
     }
 }

@@ -1,9 +1,10 @@
 //! The protocol: what one end writes the other reads, and nothing that arrives makes a decoder panic.
 
 use ostler::protocol::{
-    Done, Entry, ExecRequest, Exited, FileKind, Frame, FrameBuffer, HEADER, Hello, Input, Kind, List,
-    MAX_PAYLOAD, Read, Refusal, RefusalKind, Remove, Reply, Request, Reset, Stat, Stream, Vitals, Welcome,
-    Write,
+    ContainerReport, ContainerSetup, Decoder, Done, Encoder, Entry, ExecRequest, Exited, FileKind, Frame,
+    FrameBuffer, HEADER, Hello, Input, Kind, List, MAX_PAYLOAD, Malformed, Read, Refusal, RefusalKind,
+    Remove, Reply, Request, Reset, SECRETS_MAX, Setup, SetupFrames, SetupReport, Stat, Stream, Vitals,
+    WINDOW, Welcome, Write,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -235,9 +236,151 @@ fn a_payload_that_is_too_long_is_neither_written_nor_read() {
     assert!(Input::Data(vec![0; MAX_PAYLOAD + 1]).encode(1, &mut out).is_err());
     assert_eq!(out, b"before");
     Input::Data(vec![0; MAX_PAYLOAD]).encode(1, &mut out).expect("it just fits");
+    let mut buffer = FrameBuffer::new();
+    buffer.extend(&out[6..]);
+    let frame = buffer.cut().expect("good").expect("whole");
+    assert_eq!(Input::decode(&frame), Ok(Some(Input::Data(vec![0; MAX_PAYLOAD]))));
     let mut header = u32::try_from(MAX_PAYLOAD + 1).expect("it fits").to_le_bytes().to_vec();
     header.extend([Kind::Input as u8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
     let mut buffer = FrameBuffer::new();
     buffer.extend(&header);
     assert!(buffer.cut().is_err());
+}
+
+/// A sender that has a window may always send a whole frame.
+const _: () = assert!(MAX_PAYLOAD <= WINDOW as usize);
+
+#[test]
+fn what_is_left_over_is_refused() {
+    let frame = |kind, encode: &dyn Fn(&mut Encoder<'_>)| {
+        let mut payload = Vec::new();
+        encode(&mut Encoder::new(&mut payload));
+        (kind, payload)
+    };
+    let report = |e: &mut Encoder<'_>| {
+        e.u32(1).flag(true).list(&[0; 0], |_, _| {}).flag(false);
+    };
+    let refused = Err(Malformed("has bytes left over"));
+    for (kind, mut payload) in [
+        frame(Kind::Hello, &|e| {
+            e.u32(1);
+        }),
+        frame(Kind::Ping, &|_| {}),
+        frame(Kind::Stat, &|e| {
+            e.u64(1).bytes(b"a");
+        }),
+        frame(Kind::Reset, &|e| {
+            e.u64(1);
+        }),
+        frame(Kind::InputEnd, &|_| {}),
+        frame(Kind::Signal, &|e| {
+            e.u32(9);
+        }),
+        frame(Kind::Cancel, &|_| {}),
+        frame(Kind::Done, &|e| {
+            e.u8(0);
+        }),
+        frame(Kind::Failed, &|e| {
+            e.u8(0).u32(2).bytes(b"no");
+        }),
+        frame(Kind::Credit, &|e| {
+            e.u32(7);
+        }),
+        frame(Kind::SetupReport, &report),
+        frame(Kind::ContainerReport, &|e| {
+            e.u32(1).flag(true).u32(0).u32(0).list(&[0; 0], |_, _| {}).flag(false);
+        }),
+        frame(Kind::Secret, &|e| {
+            e.bytes(b"name").bytes(b"value");
+        }),
+    ] {
+        let understood = |payload: &[u8]| -> Result<(), Malformed> {
+            let frame = Frame { kind, op: 1, payload };
+            match kind {
+                Kind::SetupReport => SetupReport::decode(&frame).map(drop),
+                Kind::ContainerReport => ContainerReport::decode(&frame).map(drop),
+                Kind::Secret => SetupFrames::default().take(&frame).map(drop),
+                Kind::Done | Kind::Failed => Reply::decode(&frame).map(drop),
+                _ => match Request::decode(&frame)? {
+                    Some(_) => Ok(()),
+                    None => Input::decode(&frame).map(|input| assert!(input.is_some(), "{kind:?}")),
+                },
+            }
+        };
+        assert_eq!(understood(&payload), Ok(()), "{kind:?}");
+        payload.push(0);
+        assert_eq!(understood(&payload), refused, "{kind:?}");
+    }
+}
+
+#[test]
+fn each_report_and_setup_is_told_from_all_else() {
+    let frame = Frame { kind: Kind::Done, op: 0, payload: &[] };
+    assert_eq!(Setup::decode(&frame), Err(Malformed("not a setup")));
+    assert_eq!(SetupReport::decode(&frame), Err(Malformed("not a setup report")));
+    assert_eq!(ContainerReport::decode(&frame), Err(Malformed("not a container's report")));
+    assert!(SetupFrames::default().take(&frame).is_err());
+    assert_eq!(Malformed("not a reply").to_string(), "malformed frame: not a reply");
+}
+
+#[test]
+fn lists_are_read_up_to_the_last_byte_and_a_forged_count_reserves_nothing() {
+    for items in [&b""[..], b"x", b"xyz"] {
+        let mut payload = Vec::new();
+        Encoder::new(&mut payload).list(items, |e, item| {
+            e.u8(*item);
+        });
+        assert_eq!(Decoder::new(&payload).list(Decoder::u8).as_deref(), Ok(items));
+        payload[0] += 1;
+        let longer = Err(Malformed("list is longer than its frame"));
+        assert_eq!(Decoder::new(&payload).list(Decoder::u8), longer);
+    }
+}
+
+/// By which the guest refuses what comes after its lease has ended (P3).
+#[test]
+fn what_a_lease_asks_for_bears_its_epoch_and_nothing_else_does() {
+    let (epoch, path) = (7, Vec::new);
+    for request in [
+        Request::Exec(ExecRequest {
+            epoch,
+            argv: Vec::new(),
+            env: Vec::new(),
+            cwd: path(),
+            timeout_ms: None,
+            stdin: false,
+            output_cap: None,
+        }),
+        Request::Read(Read { epoch, path: path(), offset: 0, length: None }),
+        Request::Write(Write { epoch, path: path(), mode: 0, data: Vec::new(), complete: true }),
+        Request::List(List { epoch, path: path(), recursive: false }),
+        Request::Stat { epoch, path: path() },
+        Request::Remove(Remove { epoch, path: path(), recursive: false }),
+        Request::MakeDir { epoch, path: path(), mode: 0 },
+        Request::Link { epoch, path: path(), target: path() },
+    ] {
+        assert_eq!(request.epoch(), Some(epoch), "{request:?}");
+    }
+    let (hello, reset) = (Hello { version: 7 }, Reset { fence: 7 });
+    for request in [Request::Hello(hello), Request::Ping, Request::Reset(reset), Request::Shutdown] {
+        assert_eq!(request.epoch(), None, "{request:?}");
+    }
+}
+
+#[test]
+fn a_setup_takes_so_many_secrets_and_not_one_more() {
+    let mut payload = Vec::new();
+    Encoder::new(&mut payload).bytes(b"name").bytes(b"value");
+    let secret = Frame { kind: Kind::Secret, op: 0, payload: &payload };
+    let mut frames = SetupFrames::default();
+    for _ in 0..SECRETS_MAX {
+        assert_eq!(frames.take(&secret), Ok(None));
+    }
+    assert_eq!(frames.take(&secret), Err(Malformed("too many secrets")));
+    let mut last = Vec::new();
+    ContainerSetup::new("/work").encode(&mut last).expect("it fits");
+    let mut buffer = FrameBuffer::new();
+    buffer.extend(&last);
+    let setup = frames.take(&buffer.cut().expect("good").expect("whole")).expect("good").expect("the last");
+    assert_eq!(setup.secrets.len(), SECRETS_MAX);
 }

@@ -258,7 +258,19 @@ mod tests {
 
     #[test]
     fn secrets_are_not_shown() {
-        let shown = format!("{:?}", setup());
-        assert!(!shown.contains("hidden") && shown.contains("server"), "{shown}");
+        let setup = ContainerSetup {
+            env: vec![(b"PLACE".to_vec(), b"hidden".to_vec())],
+            secrets: vec![Secret { name: b"token".to_vec(), value: b"hidden".to_vec() }],
+            service: setup()
+                .service
+                .map(|service| Service { env: vec![(b"PORT".to_vec(), b"hidden".to_vec())], ..service }),
+            ..setup()
+        };
+        let shown = format!("{setup:?} {:?}", setup.secrets[0]);
+        assert!(!shown.contains("hidden"), "{shown}");
+        for part in ["PLACE", "PORT", "server", "/srv", "Secret"] {
+            assert!(shown.contains(part), "{part} is not in {shown}");
+        }
+        assert_eq!(shown.matches("token").count(), 2, "{shown}");
     }
 }

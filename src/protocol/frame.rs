@@ -196,3 +196,31 @@ impl FrameBuffer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What was cut off is let go of, and bytes are not moved for every frame.
+    #[test]
+    fn a_buffer_holds_little_more_than_what_is_not_yet_cut() {
+        let mut frames = Vec::new();
+        for op in 0..10 {
+            encode_frame(&mut frames, Kind::Ping, op, |_| {}).unwrap();
+        }
+        let mut buffer = FrameBuffer::new();
+        buffer.extend(&frames);
+        let cut = |buffer: &mut FrameBuffer, count| {
+            (0..count).for_each(|_| assert!(buffer.cut().unwrap().is_some()));
+            buffer.extend(&[]);
+            (buffer.start / HEADER, buffer.bytes.len() / HEADER)
+        };
+        assert_eq!(cut(&mut buffer, 4), (4, 10), "less than half is not worth the move");
+        assert_eq!(cut(&mut buffer, 1), (0, 5));
+        assert_eq!(cut(&mut buffer, 2), (2, 5));
+        assert_eq!(cut(&mut buffer, 3), (0, 0));
+        buffer.fill(|bytes| bytes.extend_from_slice(&frames));
+        assert_eq!(buffer.pending(), frames.len());
+        assert_eq!(cut(&mut buffer, 10), (0, 0));
+    }
+}

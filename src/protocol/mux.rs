@@ -258,3 +258,82 @@ fn fill<'a>(part: &mut Vec<u8>, length: usize, bytes: &'a [u8]) -> &'a [u8] {
     part.extend_from_slice(now);
     later
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static ZEROES: [u8; MUX_RECORD] = [0; MUX_RECORD];
+
+    fn credits(mux: &Mux) -> Vec<u32> {
+        let count = |record: &[u8]| record.last_chunk().map(|count| u32::from_le_bytes(*count));
+        mux.output().chunks(HEADER + 4).filter_map(count).collect()
+    }
+
+    fn with_incoming(count: usize) -> Mux {
+        let (mut sender, mut mux) = (Mux::new(), Mux::new());
+        for _ in 0..count / MUX_RECORD {
+            sender.put(Lane::Data, &ZEROES);
+        }
+        mux.receive(sender.output()).unwrap();
+        assert_eq!(mux.incoming(Lane::Data).len(), count);
+        mux
+    }
+
+    /// A record for every read would be as many as the reads.
+    #[test]
+    fn the_sender_is_told_a_quarter_window_at_a_time() {
+        let mut mux = with_incoming(MUX_WINDOW);
+        mux.take(Lane::Data, MUX_WINDOW / 4 - 1);
+        assert!(credits(&mux).is_empty());
+        mux.take(Lane::Data, 1);
+        assert_eq!(credits(&mux), [65_536]);
+        mux.take(Lane::Data, 1);
+        mux.take(Lane::Data, MUX_WINDOW / 2);
+        assert_eq!(credits(&mux), [65_536, 131_073]);
+    }
+
+    #[test]
+    fn what_was_taken_or_sent_is_let_go_of_when_it_is_worth_the_move() {
+        let mut mux = with_incoming(MUX_WINDOW);
+        let held = |mux: &Mux| mux.lanes[Lane::Data as usize].incoming.len();
+        mux.take(Lane::Data, CREDIT_STEP - 1);
+        assert_eq!(held(&mux), MUX_WINDOW);
+        mux.take(Lane::Data, 1);
+        assert_eq!(held(&mux), MUX_WINDOW - CREDIT_STEP);
+        mux.take(Lane::Data, MUX_WINDOW - CREDIT_STEP);
+        assert_eq!(held(&mux), 0);
+
+        let mut mux = Mux::new();
+        for _ in 0..3 {
+            mux.put(Lane::Control, &ZEROES);
+        }
+        let all = 3 * (HEADER + MUX_RECORD);
+        mux.sent(FULL - 1);
+        assert_eq!((mux.out.len(), mux.output().len()), (all, all - FULL + 1));
+        mux.sent(1);
+        assert_eq!((mux.out.len(), mux.output().len()), (all - FULL, all - FULL));
+        mux.sent(all);
+        assert_eq!(mux.out.len(), 0);
+    }
+
+    /// The control stream goes past a data stream that waits to be sent.
+    #[test]
+    fn room_ends_for_data_before_it_ends_for_control() {
+        let mut mux = Mux::new();
+        let rooms = |mux: &Mux| Lane::BOTH.map(|lane| mux.room(lane));
+        assert_eq!(rooms(&mux), [MUX_RECORD, MUX_RECORD]);
+        mux.put(Lane::Data, &ZEROES);
+        assert_eq!(rooms(&mux), [MUX_RECORD, MUX_RECORD - HEADER]);
+        mux.put(Lane::Data, &ZEROES[HEADER..]);
+        assert_eq!(rooms(&mux), [MUX_RECORD, 0]);
+        mux.put(Lane::Control, &ZEROES);
+        assert_eq!(rooms(&mux), [MUX_RECORD - 2 * HEADER, 0]);
+        mux.put(Lane::Control, &ZEROES[2 * HEADER..]);
+        assert_eq!(rooms(&mux), [0, 0]);
+        mux.sent(usize::MAX >> 1);
+        assert_eq!(rooms(&mux), [MUX_RECORD, MUX_RECORD]);
+        mux.close(Lane::Data);
+        assert_eq!(rooms(&mux), [MUX_RECORD, 0]);
+    }
+}

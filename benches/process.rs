@@ -4,16 +4,18 @@
 //! `/bin/true` in a lease against a bare spawn-and-wait of it; `files` holds fifty files, each read and counted in
 //! a lease from a pool, whose start is counted, against a fresh runtime for each of the two operations.
 
+mod support;
+
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use ostler::model::{BackendSpec, ProcessSpec};
 use ostler::{Config, Exec, Ostler, Pool, PoolSpec};
 
+use support::{Outcome, Per, median, ms, work};
+
 const ROUNDS: usize = 9;
 const FILES: usize = 50;
-
-type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 fn main() -> Outcome<()> {
     let json = std::env::args().any(|arg| arg == "--json");
@@ -148,60 +150,25 @@ async fn reset() -> Outcome<Duration> {
     Ok(median(times))
 }
 
-/// How far one lease, and so one runtime, goes.
-#[derive(Clone, Copy, PartialEq)]
-enum Per {
-    /// As with nothing to keep a runtime in: a new one each time.
-    Operation,
-    /// As a pool is used.
-    File,
-}
-
 async fn files() -> Outcome<(Duration, Duration)> {
     let (mut pooled, mut fresh) = (Vec::new(), Vec::new());
     for _ in 0..5 {
         let begun = Instant::now();
         let (ostler, pool) = start(PoolSpec { min: 4, max: 4, ..spec() }).await?;
-        work(&pool, Per::File).await?;
+        work(&pool, FILES, Per::File, "wc").await?;
         pooled.push(begun.elapsed());
         ostler.shutdown().await?;
         let (ostler, pool) = start(PoolSpec { min: 0, max: 1, max_uses: Some(1), ..spec() }).await?;
         let begun = Instant::now();
-        work(&pool, Per::Operation).await?;
+        work(&pool, FILES, Per::Operation, "wc").await?;
         fresh.push(begun.elapsed());
         ostler.shutdown().await?;
     }
     Ok((median(pooled), median(fresh)))
 }
 
-async fn work(pool: &Pool, per: Per) -> Outcome<()> {
-    for i in 0..FILES {
-        let content = format!("{i}\n").repeat(100);
-        let mut lease = pool.acquire().await?;
-        lease.write("file", &content).await?;
-        assert!(lease.read("file").await? == content.as_bytes());
-        if per == Per::Operation {
-            drop(lease);
-            lease = pool.acquire().await?;
-            lease.write("file", &content).await?;
-        }
-        let output = lease.exec(Exec::new("wc").arg("-l").arg("file")).await?;
-        assert!(output.stdout.starts_with(b"100 "), "{output:?}");
-    }
-    Ok(())
-}
-
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort_unstable();
-    times[times.len() / 2]
-}
-
 fn ratio(ours: Duration, theirs: Duration) -> f64 {
     ours.as_secs_f64() / theirs.as_secs_f64()
-}
-
-fn ms(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e3
 }
 
 impl Figures {

@@ -8,7 +8,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use ostler::Exec;
 use std::time::{Duration, Instant};
 
-use crate::Outcome;
+use crate::support::Outcome;
 
 /// A client of the engine with an image to make containers from.
 pub(crate) struct Bare<'a> {

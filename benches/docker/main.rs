@@ -7,6 +7,8 @@
 
 mod bare;
 mod stream;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::time::{Duration, Instant};
 
@@ -18,13 +20,13 @@ use ostler::{Change, Config, Exec, Ostler, Pool, PoolSpec};
 
 use bare::{Bare, fork_and_exec};
 use stream::{Flood, flood};
+use support::{Outcome, Per, median, ms, work};
 
 const FILL: usize = 8;
 const AT_ONCE: usize = 4;
 const SIZES: [usize; 4] = [1, 3, 10, 50];
 const PATIENCE: Duration = Duration::from_mins(2);
-
-type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+const WC: &str = "/bin/wc";
 
 fn main() -> Outcome<()> {
     let has = |word: &str| std::env::args().any(|arg| arg == word);
@@ -216,13 +218,13 @@ impl Bench {
             let (ostler, pool) = self
                 .start(ContainerSpec::default(), PoolSpec { min: 4, max: 4, ..PoolSpec::default() })
                 .await?;
-            work(&pool, size, Per::File).await?;
+            work(&pool, size, Per::File, WC).await?;
             let pooled = begun.elapsed();
             ostler.shutdown().await?;
             let fresh = PoolSpec { min: 0, max: 1, max_uses: Some(1), ..PoolSpec::default() };
             let (ostler, pool) = self.start(ContainerSpec::default(), fresh).await?;
             let begun = Instant::now();
-            work(&pool, size, Per::Operation).await?;
+            work(&pool, size, Per::Operation, WC).await?;
             let fresh = begun.elapsed();
             ostler.shutdown().await?;
             figures.push((format!("files_{size}_pool_ms"), ms(pooled), "pool start included"));
@@ -278,41 +280,8 @@ fn one() -> PoolSpec {
     PoolSpec { min: 1, max: 1, ..PoolSpec::default() }
 }
 
-/// How far one lease, and so one container, goes.
-#[derive(Clone, Copy, PartialEq)]
-enum Per {
-    Operation,
-    File,
-}
-
-async fn work(pool: &Pool, files: usize, per: Per) -> Outcome<()> {
-    for i in 0..files {
-        let content = format!("{i}\n").repeat(100);
-        let mut lease = pool.acquire().await?;
-        lease.write("file", &content).await?;
-        assert!(lease.read("file").await? == content.as_bytes());
-        if per == Per::Operation {
-            drop(lease);
-            lease = pool.acquire().await?;
-            lease.write("file", &content).await?;
-        }
-        let output = lease.exec(Exec::new("/bin/wc").arg("-l").arg("file")).await?;
-        assert!(output.stdout.starts_with(b"100 "), "{output:?}");
-    }
-    Ok(())
-}
-
 async fn timed<T>(work: impl Future<Output = Outcome<T>>) -> Outcome<Duration> {
     let begun = Instant::now();
     work.await?;
     Ok(begun.elapsed())
-}
-
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort_unstable();
-    times[times.len() / 2]
-}
-
-fn ms(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e3
 }

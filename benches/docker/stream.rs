@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use ostler::{Chunk, Exec, Lease};
 
-use crate::Outcome;
+use crate::support::Outcome;
 
 /// Bytes of a flood.
 const FLOOD: u64 = 64 << 20;

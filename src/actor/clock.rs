@@ -4,6 +4,10 @@ use tokio::time::Instant;
 
 use crate::decide::Moment;
 
+/// How often the coarse clock of the handoffs moves. A lease sees time this late at most, and
+/// `test_after_idle` is the only knob that shows it.
+pub(super) const CLOCK_INTERVAL: Duration = Duration::from_millis(50);
+
 /// Time since ostler started. Follows tokio's clock, so a test can stop it.
 #[derive(Debug)]
 pub(crate) struct Clock {

@@ -5,8 +5,16 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::task::Poll;
+use std::time::Duration;
 
 use actix::{Actor, Addr, AsyncContext, Context, Message};
+
+/// Pause before an actor that panicked is started again.
+pub(super) const RESTART_PAUSE: Duration = Duration::from_millis(100);
+
+/// Mailbox of the actors that everybody sends to. Requests wait when it is full; reports that must not be lost
+/// are bounded by the number of runtimes instead.
+pub(super) const MAILBOX: usize = 8192;
 
 /// What an actor does with a message; its `Handler` runs this where a panic does not end the actor.
 pub(super) trait Takes<M: Message>: Actor {

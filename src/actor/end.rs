@@ -1,6 +1,6 @@
 use actix::Message;
 
-use super::supervisor::Receipt;
+use super::receipt::Receipt;
 
 /// Stop, after all that was sent before. The supervisor passes it on to the others.
 #[derive(Clone, Message)]

@@ -1,5 +1,4 @@
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix::{Actor, ActorContext, Context, Handler, Message, Recipient};
 
@@ -7,12 +6,8 @@ use super::clock::{Clock, millis};
 use super::end::End;
 use super::faults::{Faults, before};
 use super::pulse::{Post, Pulse};
+use super::receipt::Receipt;
 use super::shared::Shared;
-use super::supervisor::Receipt;
-
-/// How often the coarse clock of the handoffs moves. A lease sees time this late at most, and
-/// `test_after_idle` is the only knob that shows it.
-pub(super) const CLOCK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Clock ticks to a maintenance round.
 const ROUND: u32 = 4;

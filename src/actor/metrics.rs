@@ -8,8 +8,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::end::End;
 use super::faults::{Faults, before};
+use super::receipt::Receipt;
 use super::shared::Shared;
-use super::supervisor::Receipt;
 use crate::observe::{Change, PoolEvent, count};
 
 /// Something happened. From the supervisor.

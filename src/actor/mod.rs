@@ -24,6 +24,7 @@ mod health;
 mod maintenance;
 mod metrics;
 mod pulse;
+mod receipt;
 mod runtime;
 mod shared;
 mod supervisor;
@@ -34,6 +35,7 @@ mod watchers;
 
 pub(crate) use faults::Faults;
 pub(crate) use metrics::Subscriber;
+pub(crate) use receipt::Receipt;
 pub(crate) use shared::{Resource, Shared, TIMER_AT_ONCE};
-pub(crate) use supervisor::{Drain, DrainNow, Inspect, MadeBy, OpenPool, Receipt, Reconfigure, Supervisor};
+pub(crate) use supervisor::{Drain, DrainNow, Inspect, MadeBy, OpenPool, Reconfigure, Supervisor};
 pub(crate) use tree::{Placement, Tree};

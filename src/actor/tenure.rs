@@ -3,8 +3,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::clock::millis;
-use super::maintenance::CLOCK_INTERVAL;
+use super::clock::{CLOCK_INTERVAL, millis};
 use crate::model::Epoch;
 
 /// How long the current lease of a runtime has been held and may be: one per runtime, written by its lease and

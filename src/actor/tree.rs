@@ -3,27 +3,21 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use actix::{Addr, Handler, Message};
+use actix::Addr;
 use actix_rt::System;
 use slog::crit;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
 use super::clock::Clock;
-use super::contain::start_monitored;
+use super::contain::{MAILBOX, start_monitored};
 use super::end::End;
 use super::faults::Faults;
 use super::metrics::{Audience, Flush, Subscriber};
-use super::supervisor::{Receipt, Supervisor};
+use super::receipt::insist;
+use super::supervisor::Supervisor;
 use super::watch::Watch;
 use super::watchers::Watchers;
-
-/// Pause before an actor that panicked is started again.
-pub(super) const RESTART_PAUSE: Duration = Duration::from_millis(100);
-
-/// Mailbox of the actors that everybody sends to. Requests wait when it is full; reports that must not be lost
-/// are bounded by the number of runtimes instead.
-pub(super) const MAILBOX: usize = 8192;
 
 /// Where the actors run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -127,17 +121,6 @@ impl Tree {
             let _: Result<(), bool> = joined.send(ended.is_finished());
         });
         started.is_ok() && done.await.unwrap_or(false)
-    }
-}
-
-/// Asks until it is taken up. An error means that the supervisor has ended, and that there is nothing more to ask.
-pub(super) async fn insist<M>(supervisor: &Addr<Supervisor>, request: M)
-where
-    M: Message<Result = Receipt> + Clone + Send + 'static,
-    Supervisor: Handler<M>,
-{
-    while let Ok(Receipt::Lost) = supervisor.send(request.clone()).await {
-        tokio::time::sleep(RESTART_PAUSE).await;
     }
 }
 

@@ -4,15 +4,15 @@ use std::time::Duration;
 use actix::{Actor, Addr, Context, Handler, Message};
 use slog::crit;
 
-use super::clock::Clock;
-use super::contain::start_monitored;
+use super::clock::{CLOCK_INTERVAL, Clock};
+use super::contain::{MAILBOX, RESTART_PAUSE, start_monitored};
 use super::faults::Faults;
 use super::health::{Health, HealthTick};
-use super::maintenance::{CLOCK_INTERVAL, Maintenance, MaintenanceTick};
+use super::maintenance::{Maintenance, MaintenanceTick};
 use super::metrics::{Audience, Metrics};
 use super::pulse::Pulse;
+use super::receipt::insist;
 use super::supervisor::{Attend, Supervisor};
-use super::tree::{MAILBOX, RESTART_PAUSE, insist};
 
 /// How often Health looks who is due.
 const HEALTH_INTERVAL: Duration = Duration::from_millis(20);

@@ -3,6 +3,7 @@
 mod board;
 mod chart;
 mod event;
+mod family;
 mod histogram;
 mod prometheus;
 mod status;

@@ -1,5 +1,6 @@
 use std::fmt::{self, Write as _};
 
+use super::family::family;
 use super::histogram::Summary;
 use super::status::Status;
 use super::usage::write_usage;
@@ -75,10 +76,6 @@ fn write_all(out: &mut String, pools: &[Status]) -> fmt::Result {
 /// As the value of a label.
 fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
-}
-
-pub(super) fn family(out: &mut String, name: &str, kind: &str, help: &str) -> fmt::Result {
-    writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}")
 }
 
 fn gauge(

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write as _};
 
 use super::chart::Vitals;
-use super::prometheus::family;
+use super::family::family;
 use super::status::Status;
 use crate::model::{Health, Usage};
 

@@ -1,25 +1,16 @@
 use std::sync::Arc;
 
-use actix::{Addr, Message, MessageResponse};
+use actix::{Addr, Message};
 use tokio::sync::oneshot;
 
 pub(crate) use super::pool::MadeBy;
 use crate::actor::health::Health;
 use crate::actor::maintenance::Maintenance;
 use crate::actor::metrics::Metrics;
+use crate::actor::receipt::Receipt;
 use crate::actor::shared::Shared;
 use crate::model::{PoolName, PoolSpec, RuntimeId};
 use crate::observe::Snapshot;
-
-/// Whether a request was taken up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, MessageResponse)]
-pub(crate) enum Receipt {
-    Taken,
-    /// The supervisor panicked over it and has started over. It may have been taken up in part; each request can
-    /// be made twice.
-    #[default]
-    Lost,
-}
 
 /// One of the others has started, or has been started again after a panic.
 #[derive(Clone, Message)]

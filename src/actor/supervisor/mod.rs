@@ -29,7 +29,7 @@ use super::metrics::{Audience, Metrics};
 use crate::model::PoolName;
 
 pub(super) use messages::{Attend, Unwatched};
-pub(crate) use messages::{Drain, DrainNow, Inspect, MadeBy, OpenPool, Receipt, Reconfigure};
+pub(crate) use messages::{Drain, DrainNow, Inspect, MadeBy, OpenPool, Reconfigure};
 use pool::Pool;
 
 /// State: every pool. Receives requests from the public face, [`Reported`](super::runtime::Reported) from

@@ -11,9 +11,9 @@ use slog::crit;
 
 use super::Supervisor;
 use super::pool::Standing;
+use crate::actor::contain::RESTART_PAUSE;
 use crate::actor::contain::{Panicked, catch};
 use crate::actor::runtime::Retire;
-use crate::actor::tree::RESTART_PAUSE;
 use crate::decide::Event;
 use crate::model::{PoolName, Reason, State};
 use crate::observe::Change;

@@ -7,13 +7,12 @@ use actix::{ActorContext, AsyncContext, Context};
 use crossbeam_queue::SegQueue;
 use slog::{info, o};
 
-use super::messages::{
-    Drain, DrainNow, Inspect, OpenPool, OverflowWanted, Receipt, Reconfigure, Returned, StockLow,
-};
+use super::messages::{Drain, DrainNow, Inspect, OpenPool, OverflowWanted, Reconfigure, Returned, StockLow};
 use super::pool::{Inbox, Pool};
 use super::{Supervisor, Takes};
 use crate::actor::end::End;
 use crate::actor::maintenance::Tend;
+use crate::actor::receipt::Receipt;
 use crate::actor::shared::{Calls, Shared};
 use crate::decide::{Decider, Event};
 use crate::observe::Snapshot;

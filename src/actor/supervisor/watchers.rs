@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use actix::Context;
 
-use super::messages::{Attend, Receipt, Unwatched};
+use super::messages::{Attend, Unwatched};
 use super::pool::Pool;
 use super::{Supervisor, Takes};
 use crate::actor::health::{Forget, Watch};
 use crate::actor::maintenance::Tend;
 use crate::actor::metrics::{Flush, Observed};
+use crate::actor::receipt::Receipt;
 use crate::model::{PoolName, RuntimeId};
 use crate::observe::{Change, count};
 

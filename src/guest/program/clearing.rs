@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use crate::files::Removal;
 use crate::guest::Guest;
-use crate::operation::Progress;
 use crate::place::{Place, Walls};
 use crate::processes;
+use crate::progress::Progress;
 use crate::protocol::{Done, RefusalKind};
 use crate::refusal;
 use crate::stream::Side;

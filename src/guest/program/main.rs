@@ -27,8 +27,10 @@ mod guest;
 mod init;
 mod keeper;
 mod operation;
+mod outlet;
 mod place;
 mod processes;
+mod progress;
 #[expect(
     dead_code,
     unreachable_pub,

@@ -1,13 +1,13 @@
 //! What the guest does for the host, a slice at a time.
 
-use std::os::fd::BorrowedFd;
 use std::time::Instant;
 
 use crate::exec::Exec;
 use crate::files::{Listing, Reading, Removal, Writing};
-use crate::protocol::{Done, Refusal, Reply, Stream, WINDOW};
+use crate::outlet::Outlet;
+use crate::progress::Progress;
 use crate::stream::{Over, Side};
-use crate::sys::{Errno, descriptor, signal};
+use crate::sys::signal;
 
 /// An operation that runs.
 #[derive(Debug)]
@@ -31,17 +31,6 @@ pub(crate) enum Work {
     Write(Writing),
     List(Box<Listing>),
     Remove(Box<Removal>),
-}
-
-/// Where an operation stands after a slice of work.
-#[derive(Debug)]
-pub(crate) enum Progress {
-    /// It has more to do at once.
-    More,
-    /// It waits: for a descriptor, for input, for room.
-    Waiting,
-    /// It is over.
-    Ended(Result<Done, Refusal>),
 }
 
 impl Operation {
@@ -104,64 +93,5 @@ impl Work {
             Self::Write(writing) => writing.end_input(),
             Self::Read(_) | Self::List(_) | Self::Remove(_) => {}
         }
-    }
-}
-
-/// Where an operation puts what it produces: its stream, as far as that and its own window have room.
-#[derive(Debug)]
-pub(crate) struct Outlet<'a> {
-    op: u64,
-    out: &'a mut Vec<u8>,
-    /// Bytes the stream still takes.
-    room: usize,
-    outstanding: &'a mut u32,
-}
-
-impl<'a> Outlet<'a> {
-    pub(crate) fn new(op: u64, out: &'a mut Vec<u8>, room: usize, outstanding: &'a mut u32) -> Self {
-        Self { op, out, room, outstanding }
-    }
-
-    /// Bytes that may be produced now.
-    pub(crate) fn room(&self) -> usize {
-        self.room.min(WINDOW.saturating_sub(*self.outstanding) as usize)
-    }
-
-    /// Sends bytes that `fill` appends and counts; nothing when it appends none.
-    pub(crate) fn data(
-        &mut self,
-        stream: Stream,
-        fill: impl FnOnce(&mut Vec<u8>) -> Result<usize, Errno>,
-    ) -> Result<usize, Errno> {
-        let start = self.out.len();
-        let mut filled = Ok(0);
-        let encoded = Reply::encode_data_with(self.op, stream, self.out, |out| filled = fill(out));
-        match (filled, encoded) {
-            (Ok(count), Ok(())) if count > 0 => {
-                self.room = self.room.saturating_sub(count);
-                *self.outstanding = self.outstanding.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
-                Ok(count)
-            }
-            (Ok(_), Err(_)) => Err(Errno::INVAL),
-            (answer, _) => {
-                self.out.truncate(start);
-                answer
-            }
-        }
-    }
-
-    /// Reads bytes that nobody wants, using the stream's buffer for a moment.
-    pub(crate) fn discard(&mut self, from: BorrowedFd<'_>, most: usize) -> Result<usize, Errno> {
-        let start = self.out.len();
-        let count = descriptor::read_onto(from, self.out, most);
-        self.out.truncate(start);
-        count
-    }
-
-    /// Tells the host how much input was used up.
-    pub(crate) fn credit(&mut self, bytes: u32) -> Result<(), Refusal> {
-        Reply::Credit(bytes)
-            .encode(self.op, self.out)
-            .map_err(|malformed| crate::refusal::rule(crate::protocol::RefusalKind::Failed, malformed.0))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use crate::operation::Outlet;
+use crate::outlet::Outlet;
 use crate::protocol::{FrameBuffer, Malformed, Reply};
 use crate::sys::poll::Event;
 use crate::sys::{Errno, descriptor};

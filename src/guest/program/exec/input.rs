@@ -1,7 +1,7 @@
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use crate::operation::Outlet;
+use crate::outlet::Outlet;
 use crate::protocol::{Refusal, WINDOW};
 use crate::stream::Over;
 use crate::sys::{Errno, descriptor};

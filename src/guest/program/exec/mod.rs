@@ -16,8 +16,9 @@ mod output;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-use crate::operation::{Outlet, Progress};
+use crate::outlet::Outlet;
 use crate::processes::Prey;
+use crate::progress::Progress;
 use crate::protocol::{Done, Exited};
 use crate::stream::Over;
 use crate::sys::poll::{Event, Interest, Poll};

@@ -1,6 +1,6 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use crate::operation::Outlet;
+use crate::outlet::Outlet;
 use crate::protocol::Stream;
 use crate::sys::poll::Event;
 use crate::sys::{Errno, descriptor};

@@ -1,7 +1,8 @@
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 
-use crate::operation::{Outlet, Progress};
+use crate::outlet::Outlet;
+use crate::progress::Progress;
 use crate::protocol::{Done, Entry, List, Refusal, Stream};
 use crate::refusal;
 use crate::sys::Errno;

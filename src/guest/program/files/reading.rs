@@ -1,6 +1,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 
-use crate::operation::{Outlet, Progress};
+use crate::outlet::Outlet;
+use crate::progress::Progress;
 use crate::protocol::{Done, Read, Refusal, RefusalKind, Stream};
 use crate::refusal;
 use crate::sys::file::{self, Kind, open};

@@ -1,7 +1,7 @@
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, OwnedFd};
 
-use crate::operation::Progress;
+use crate::progress::Progress;
 use crate::protocol::{Done, Refusal, Remove};
 use crate::refusal;
 use crate::sys::directory::Records;

@@ -3,7 +3,8 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::os::fd::{AsFd, OwnedFd};
 
 use crate::exec::CREDIT_STEP;
-use crate::operation::{Outlet, Progress};
+use crate::outlet::Outlet;
+use crate::progress::Progress;
 use crate::protocol::{Done, Refusal, RefusalKind, Write};
 use crate::refusal;
 use crate::sys::file::{self, open, resolve};

@@ -4,9 +4,11 @@ use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 
-use super::attempt::INSIDE;
 use super::remains::path;
 use crate::protocol::Setup;
+
+/// User and group of everything inside. As good as any that is not 0.
+pub(super) const INSIDE: u32 = 1000;
 
 /// The host's own files that hold no secrets and that programs miss.
 pub(super) const SHOWN: [&str; 14] = [

@@ -20,6 +20,7 @@ mod filter;
 mod remains;
 mod root;
 mod sandbox;
+mod started;
 mod step;
 mod watch;
 
@@ -35,8 +36,8 @@ use crate::protocol::{
     EXIT_NO_GUEST, FrameBuffer, HEADER, Isolation, Missing, Setup, SetupReport, payload_length,
 };
 use crate::sys;
-use attempt::Started;
 use remains::Remains;
+use started::Started;
 use step::Step;
 use watch::Watch;
 

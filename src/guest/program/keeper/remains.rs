@@ -9,7 +9,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use crate::files::Removal;
-use crate::operation::Progress;
+use crate::progress::Progress;
 use crate::protocol::Setup;
 use crate::sys::Errno;
 

@@ -1,6 +1,6 @@
 //! Becoming a sandbox: the child is alone in new namespaces and holds all capabilities in them.
 
-use super::attempt::INSIDE;
+use super::etc::INSIDE;
 use super::root;
 use super::step::Step;
 use crate::confine::{Confinement, Fence, Limit, Opening};

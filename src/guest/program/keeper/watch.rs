@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::os::fd::AsFd;
 use std::os::unix::process::parent_id;
 
-use super::attempt::Started;
+use super::started::Started;
 use super::step::Step;
 use crate::place::Walls;
 use crate::protocol::{EXIT_OUT_OF_MEMORY, EXIT_SIGNAL};

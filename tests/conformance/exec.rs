@@ -103,6 +103,19 @@ pub(crate) async fn environment_and_directory(on: On) {
     stable.close().await;
 }
 
+/// Nobody in particular lives nowhere in particular: the workspace is home, where it can write.
+pub(crate) async fn a_home_of_its_own(on: On) {
+    let stable = Stable::single(on).await;
+    let lease = stable.lease().await;
+    let output = lease.exec(Exec::shell("echo $HOME; pwd; echo x > ~/dotfile")).await.unwrap();
+    let said = text(&output.stdout);
+    let (home, workspace) = said.split_once('\n').unwrap();
+    assert_eq!((home, output.code), (workspace.trim_end(), Some(0)), "{output:?}");
+    assert_eq!(lease.read("dotfile").await.unwrap(), b"x\n");
+    drop(lease);
+    stable.close().await;
+}
+
 pub(crate) async fn output_before_a_timeout(on: On) {
     let stable = Stable::single(on).await;
     let lease = stable.lease().await;

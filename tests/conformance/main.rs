@@ -40,7 +40,7 @@ macro_rules! conformance {
 conformance! {
     exec {
         all: a_status what_is_not_there bytes_for_stdin a_timeout;
-        real: a_signal both_streams environment_and_directory output_before_a_timeout a_timeout_ends_the_whole_tree
+        real: a_signal both_streams environment_and_directory a_home_of_its_own output_before_a_timeout a_timeout_ends_the_whole_tree
             held_open_output_does_not_hang much_output a_flood_is_cut_off several_at_once a_dropped_command_ends
             nobody_in_particular;
     }

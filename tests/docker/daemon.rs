@@ -1,13 +1,16 @@
-//! An engine that goes away degrades the pool and comes back to it, and a lease that is out notices nothing.
-//!
-//! The engine is reached through a socket of the test's own, which it takes away and puts back.
+//! An engine that goes away, hangs, is killed or takes too long degrades the pool, which says why, and heals by itself
+//! with every slot it had. A lease that is out notices nothing of an engine that says nothing.
 
 use std::time::{Duration, Instant};
 
 use ostler::model::{BackendSpec, ContainerSpec};
-use ostler::{Exec, Ostler, PoolSpec};
+use ostler::{Exec, Ostler, Pool, PoolSpec};
 
-use crate::engine::{Engine, Kind, config, spec, unique};
+use rustix::process::Signal;
+
+use crate::engine::{Engine, Kind, Stable, config, spec, unique};
+use crate::private::Private;
+use crate::slow::Slow;
 
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -20,6 +23,73 @@ async fn until(what: &str, holds: impl Fn() -> bool) -> Duration {
     started.elapsed()
 }
 
+/// All slots of a pool can be had at once, and there are no more of them.
+async fn every_slot(pool: &Pool) {
+    let mut leases = Vec::new();
+    for _ in 0..pool.status().max {
+        let lease = pool.acquire().await.unwrap();
+        assert!(lease.exec(Exec::new("/bin/true")).await.unwrap().success());
+        leases.push(lease);
+    }
+    let status = pool.status();
+    assert!(status.states.values().sum::<usize>() <= status.max, "{status}");
+}
+
+fn two() -> PoolSpec {
+    PoolSpec { min: 1, max: 2, acquire_timeout: PATIENCE, ..PoolSpec::default() }
+}
+
+async fn degraded(pool: &Pool, why: &str) {
+    until("degraded", || pool.status().degraded).await;
+    until("told why", || pool.status().trouble.is_some_and(|trouble| trouble.contains(why))).await;
+}
+
+async fn healed(pool: &Pool) {
+    until("healed", || !pool.status().degraded && pool.status().trouble.is_none()).await;
+    every_slot(pool).await;
+}
+
+#[tokio::test]
+async fn an_engine_that_hangs_or_is_killed_costs_no_slot() {
+    for shared in Engine::all("an engine that hangs or is killed") {
+        let Some(mut private) = Private::start(&shared, Vec::new()).await else { continue };
+        let stable = Stable::open(&private.engine(), &spec(), two()).await;
+        let lease = stable.pool.acquire().await.unwrap();
+
+        private.signal(Signal::STOP);
+        degraded(&stable.pool, "did not answer within").await;
+        assert!(lease.exec(Exec::new("/bin/true")).await.unwrap().success(), "a lease needs no engine");
+        private.signal(Signal::CONT);
+        drop(lease);
+        healed(&stable.pool).await;
+
+        private.kill();
+        degraded(&stable.pool, "can't be reached").await;
+        private.start_again().await;
+        healed(&stable.pool).await;
+        stable.close().await;
+    }
+}
+
+#[tokio::test]
+async fn an_engine_that_is_slow_is_borne_and_one_that_is_too_slow_is_said() {
+    for engine in Engine::all("a slow engine") {
+        let slow = Slow::before(&engine);
+        slow.delay(Duration::from_millis(150));
+        let stable = Stable::open(&slow.engine(), &spec(), two()).await;
+        every_slot(&stable.pool).await;
+        let status = stable.pool.status();
+        assert!(!status.degraded && status.trouble.is_none(), "{status}");
+
+        slow.delay(Duration::from_hours(1));
+        degraded(&stable.pool, "did not answer within").await;
+        slow.delay(Duration::ZERO);
+        healed(&stable.pool).await;
+        stable.close().await;
+    }
+}
+
+/// It is reached through a socket of the test's own, which is taken away and put back.
 #[tokio::test]
 async fn an_engine_that_goes_away_is_said_and_waited_for() {
     for engine in Engine::all("an engine that goes away") {

@@ -126,12 +126,34 @@ fn log() -> Logger {
 
 impl Stable {
     pub(crate) async fn open(engine: &Engine, container: &ContainerSpec, pool: PoolSpec) -> Self {
+        Self::open_at(engine, &engine.host, container, pool).await
+    }
+
+    /// With the engine reached elsewhere than the test reaches it.
+    pub(crate) async fn open_at(
+        engine: &Engine,
+        host: &str,
+        container: &ContainerSpec,
+        pool: PoolSpec,
+    ) -> Self {
+        Self::try_open_at(engine, host, container, pool).await.unwrap()
+    }
+
+    /// Why it does not start, with all causes.
+    pub(crate) async fn try_open_at(
+        engine: &Engine,
+        host: &str,
+        container: &ContainerSpec,
+        pool: PoolSpec,
+    ) -> Result<Self, String> {
         let (instance, state) = (unique(), tempfile::tempdir().unwrap());
-        let pool = PoolSpec { backend: engine.settings(container), ..pool };
+        let reached = Engine { host: host.to_owned(), ..engine.clone() };
+        let pool = PoolSpec { backend: reached.settings(container), ..pool };
         let config = config(&instance, state.path(), pool);
-        let ostler = Ostler::builder(config).logger(log()).start().await.unwrap();
+        let started = Ostler::builder(config).logger(log()).start().await;
+        let ostler = started.map_err(|error| format!("{error:?}"))?;
         let pool = ostler.pool("p").unwrap();
-        Self { ostler, pool, engine: engine.clone(), instance, state }
+        Ok(Self { ostler, pool, engine: engine.clone(), instance, state })
     }
 
     /// Ends it, and sees that nothing is left.

@@ -13,4 +13,8 @@ mod image;
 mod lease;
 mod logs;
 mod owner;
+mod private;
+mod remote;
+mod service;
+mod slow;
 mod stats;

@@ -81,6 +81,7 @@ init = true
 labels = { team = "judges", "com.example/x" = "y" }
 logs = { dir = "logs", size = "1MiB", files = 2, kept = 3 }
 stats_interval = "none"
+stop_grace = "3s"
 "#;
     let config = read(at, text).expect("no mistake");
     let spec = container(&config, "s");
@@ -118,6 +119,7 @@ stats_interval = "none"
     let capabilities: Vec<_> = spec.cap_add.iter().map(|capability| capability.name()).collect();
     assert_eq!(capabilities, ["CHOWN", "NET_RAW"]);
     assert_eq!((spec.read_only_root, spec.init, spec.stats_interval), (false, true, None::<Duration>));
+    assert_eq!(spec.stop_grace, Duration::from_secs(3));
     assert_eq!(spec.labels["com.example/x"], "y");
     assert_eq!(spec.logs.dir, Some(at.join("logs")));
     assert_eq!((spec.logs.size, spec.logs.files, spec.logs.kept), (1 << 20, 2, 3));
@@ -380,6 +382,17 @@ fn probes_that_could_not_say_anything() {
         "[pools.s]\n{docker}container.network = \"bridge\"\ncontainer.ports = [\":5\"]\nhealth = {{ probe = \"tcp\", tcp.port = 5 }}\n"
     );
     Config::parse(&sound, Format::Toml).expect("reached");
+}
+
+#[test]
+fn a_service_must_have_time_to_end() {
+    let pool = |grace: &str| {
+        format!("{HEAD}mode = \"service\"\nstop_grace = \"{grace}\"\n[pools.s.restart]\nwindow = \"1m\"\n")
+    };
+    Config::parse(&pool("9s"), Format::Toml).expect("sound");
+    let wrong =
+        Config::parse(&pool("10s"), Format::Toml).expect_err("as long as a removal may take").to_string();
+    assert!(wrong.contains("stop_grace") && wrong.contains("shorter than retire_timeout"), "{wrong}");
 }
 
 #[test]

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use slog::{Logger, debug};
 use tokio::task::spawn_blocking;
@@ -15,7 +16,27 @@ use super::ports::Reserved;
 use super::stats::Sampling;
 use super::verify::Inspector;
 use crate::backend::{BackendError, BoxFuture, Instance, Residue, with_causes};
-use crate::model::{Meter, Port};
+use crate::guest::{Session, Wire, WireError};
+use crate::model::{Epoch, Meter, Port};
+
+/// What a guest does not need to end its service, and we to see it done.
+const LAST_WORD: Duration = Duration::from_millis(300);
+
+/// How a service is asked to end.
+#[derive(Debug)]
+pub(super) struct Farewell {
+    pub(super) control: Arc<dyn Wire>,
+    /// How long it has for that.
+    pub(super) grace: Duration,
+}
+
+impl Farewell {
+    /// Ready when it has ended, or had its time.
+    async fn say(self) -> Result<(), WireError> {
+        let session = Session::new(self.control, Epoch::default(), Arc::default());
+        session.shutdown(self.grace + LAST_WORD).await
+    }
+}
 
 /// One container that serves.
 #[derive(Debug)]
@@ -30,6 +51,8 @@ pub(super) struct Kept {
     pub(super) unread: Option<Arc<Journal>>,
     pub(super) journals: Journals,
     pub(super) way: Way,
+    /// To be asked to end before it is made to.
+    pub(super) service: Option<Farewell>,
     /// Of what it uses, where that is wanted.
     pub(super) sampling: Option<Sampling>,
     /// Freed with the container.
@@ -71,7 +94,14 @@ impl Instance for Kept {
         let unread = self.unread.take();
         let (engine, id) = (Arc::clone(self.container.engine()), self.container.id().to_owned());
         let (log, journals) = (self.log.clone(), self.journals.clone());
+        let service = self.service.take();
         Box::pin(async move {
+            // One that can't be asked is ended all the same.
+            if let Some(farewell) = service
+                && let Err(error) = farewell.say().await
+            {
+                debug!(log, "a service could not be asked to end"; "cause" => with_causes(&error));
+            }
             if let Some(journal) = unread
                 && let Err(error) = output::collect(&engine, &id, &journal).await
             {

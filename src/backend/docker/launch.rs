@@ -16,7 +16,7 @@ use super::container::{Container, clear};
 use super::create::{Entry, Order};
 use super::entry::Way;
 use super::exit::Watch;
-use super::instance::Kept;
+use super::instance::{Farewell, Kept};
 use super::journal::Journal;
 use super::parts::Parts;
 use super::ports::{self, Reserved};
@@ -150,6 +150,8 @@ impl Shared {
             journals: parts.journals.clone(),
             way,
             sampling,
+            service: (self.spec.mode == ContainerMode::Service)
+                .then(|| Farewell { control: Arc::clone(&control), grace: self.spec.stop_grace }),
             _ports: reserved,
         });
         Ok(Launched { control, data, exit: Box::pin(watch.end()), instance })

@@ -12,8 +12,6 @@ use crate::backend::BackendError;
 use crate::model::{ContainerMode, ContainerSpec, Limits, SECRETS_DIRECTORY, SecretValue};
 use crate::protocol::{ContainerLimits, ContainerSetup, Secret, Service, WORKSPACE};
 
-/// From its stop signal until a service is killed.
-const GRACE_MS: u64 = 5_000;
 const TERM: u32 = 15;
 
 /// Directories that a reset empties.
@@ -91,7 +89,7 @@ fn service(spec: &ContainerSpec, image: &Image) -> Result<Service, BackendError>
         env: Vec::new(),
         cwd: cwd.into(),
         stop_signal: image.stop_signal.as_deref().and_then(signal).unwrap_or(TERM),
-        grace_ms: GRACE_MS,
+        grace_ms: u64::try_from(spec.stop_grace.as_millis()).unwrap_or(u64::MAX),
     })
 }
 

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use crate::config::field::{Choice, Field};
 use crate::config::key::{Key, is_optional, variant_keys};
 use crate::config::keys::{GIB, HOUR, KIB, TIB, ms};
@@ -5,6 +7,8 @@ use crate::config::kind::Kind;
 use crate::model::{BackendSpec, ContainerMode, ContainerSpec, PoolSpec, PullPolicy, Transport};
 
 use super::shapes;
+
+const MIN_1: Duration = Duration::from_mins(1);
 
 /// The keys of the backends `docker` and `podman`.
 pub(in crate::config) const CONTAINER: &[Key<PoolSpec>] = variant_keys! {
@@ -25,6 +29,8 @@ pub(in crate::config) const CONTAINER: &[Key<PoolSpec>] = variant_keys! {
         "The service's program, in place of the image's. Only with mode = \"service\".";
     command: Kind::Command,
         "The service's arguments, in place of the image's. Only with mode = \"service\".";
+    stop_grace: ms(0, MIN_1),
+        "From a service's stop signal, the image's or TERM, until it is killed. Shorter than `retire_timeout`.";
     user: Kind::Word(&shapes::USER),
         "Whom it runs as. Without it the image's user, but 65534:65534 when that is root; root must be named.";
     env_files: Kind::Files,

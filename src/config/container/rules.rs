@@ -59,6 +59,8 @@ impl Rules<'_, '_> {
         let mode = &["container.mode"];
         self.refuse(sandbox && self.container.entrypoint.is_some(), "entrypoint", mode, only);
         self.refuse(sandbox && self.container.command.is_some(), "command", mode, only);
+        let too_long = !sandbox && self.container.stop_grace >= self.together.spec.retire_timeout;
+        self.refuse(too_long, "stop_grace", &["retire_timeout"], "must be shorter than retire_timeout");
     }
 
     fn files(&mut self) {

@@ -1,7 +1,9 @@
 //! What programs find in their environment.
 
 use std::collections::BTreeMap;
-use std::os::unix::ffi::OsStringExt;
+use std::ffi::OsStr;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
 
 use crate::protocol::Variable;
 
@@ -21,13 +23,16 @@ impl Environment {
         Self([(b"HOME".to_vec(), home.to_vec())].into())
     }
 
-    /// The guest's own, as the engine made it from image and config; `HOME` as `passwd` has it for `uid`, or
-    /// else `workspace`, where there is none.
+    /// The guest's own, as the engine made it from image and config. `HOME` is what that says, else what `passwd` has
+    /// for `uid`, where that is a directory; else `workspace`, as in a sandbox. `/` is what engines say when they
+    /// know of none, and a user without a home has use for one that can be written to.
     pub(crate) fn inherited(uid: u32, passwd: &[u8], workspace: &[u8]) -> Self {
         let own = std::env::vars_os().map(|(name, value)| (name.into_vec(), value.into_vec()));
         let mut all: BTreeMap<_, _> = own.filter(|(name, _)| !name.starts_with(OWN)).collect();
         all.entry(b"PATH".to_vec()).or_insert_with(|| PATH.to_vec());
-        all.entry(b"HOME".to_vec()).or_insert_with(|| home(uid, passwd).unwrap_or(workspace).to_vec());
+        let said = [all.get(b"HOME".as_slice()).map(Vec::as_slice), home(uid, passwd)];
+        let home = said.into_iter().flatten().find(|home| is_home(home)).unwrap_or(workspace).to_vec();
+        all.insert(b"HOME".to_vec(), home);
         Self(all)
     }
 
@@ -45,6 +50,10 @@ impl Environment {
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.0.iter().map(|(name, value)| (name.as_slice(), value.as_slice()))
     }
+}
+
+fn is_home(path: &[u8]) -> bool {
+    path != b"/" && Path::new(OsStr::from_bytes(path)).is_dir()
 }
 
 /// The user's home directory.
@@ -68,6 +77,12 @@ mod tests {
         assert_eq!(home(0, passwd), Some(b"/root".as_slice()));
         assert_eq!(home(7, passwd), None);
         assert_eq!(home(8, passwd), None);
+    }
+
+    #[test]
+    fn a_home_is_a_directory_and_not_the_root() {
+        assert!(is_home(b"/usr"));
+        assert!(!is_home(b"/") && !is_home(b"/nonexistent") && !is_home(b"/etc/passwd"));
     }
 
     #[test]

@@ -58,6 +58,9 @@ pub struct ContainerSpec {
     pub entrypoint: Option<Vec<String>>,
     /// The service's arguments, in place of the image's command. Default none. Only with `mode = "service"`.
     pub command: Option<Vec<String>>,
+    /// From a service's stop signal, the image's or TERM, until it is killed: before its container is removed.
+    /// Default 1 s; 0 s to 1 min, shorter than `retire_timeout`.
+    pub stop_grace: Duration,
     /// Whom the container runs as: a name or number, and a group after a colon. Default none: the image's user,
     /// or 65534:65534 when that is root. Root must be asked for by name.
     pub user: Option<String>,
@@ -123,6 +126,7 @@ impl Default for ContainerSpec {
             mode: ContainerMode::Sandbox,
             entrypoint: None,
             command: None,
+            stop_grace: Duration::from_secs(1),
             user: None,
             env_files: Vec::new(),
             secrets: BTreeMap::new(),

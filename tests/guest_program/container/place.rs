@@ -27,14 +27,14 @@ fn the_image_s_environment_then_the_pool_s_then_the_command_s() {
             .env("A", "image")
             .env("B", "image")
             .env("C", "image");
-        command.env("HOME", "/image").env("OSTLER_SECRET", "x").env("LANG", "xx");
+        command.env("HOME", "/usr").env("OSTLER_SECRET", "x").env("LANG", "xx");
     });
     let setup = ContainerSetup { env: vec![pair("B", "pool"), pair("C", "pool")], ..newcomer.setup() };
     let mut guest = newcomer.serve(&setup);
     let mut exec = shell("env | grep -v '^PWD=\\|^_=\\|^SHLVL=\\|^OLDPWD=' | sort");
     exec.env = vec![pair("C", "command")];
     let said = guest.data.call(&Request::Exec(exec)).text();
-    assert_eq!(said, "A=image\nB=pool\nC=command\nHOME=/image\nLANG=xx\nPATH=/usr/bin:/bin\n");
+    assert_eq!(said, "A=image\nB=pool\nC=command\nHOME=/usr\nLANG=xx\nPATH=/usr/bin:/bin\n");
 }
 
 #[test]

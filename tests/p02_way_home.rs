@@ -152,3 +152,87 @@ fn nothing_outlives_the_handoff() {
     assert_eq!(come_home(&returned).len(), 2);
     assert_eq!(Arc::strong_count(&resource), 1);
 }
+
+/// What is beyond the fast queue is found all the same, by whoever withdraws as by whoever takes.
+#[test]
+fn what_is_beyond_the_queue_is_ready_too() {
+    for withdraw in [false, true] {
+        let (handoff, _returned) = handoff(12);
+        for ready in (0..12).rev() {
+            if withdraw {
+                drop(handoff.withdraw().expect("ready").into_resource());
+            } else {
+                drop(handoff.try_take().expect("ready").withdraw().into_resource());
+            }
+            assert_eq!(handoff.stock(), Stock { ready, waiters: 0 });
+        }
+        assert!(handoff.withdraw().is_none() && handoff.try_take().is_none());
+        let mut take = handoff.take();
+        assert!(poll(&mut take).is_pending());
+        assert!(handoff.withdraw().is_none(), "nor is there any while somebody waits");
+        assert_eq!(handoff.stock(), Stock { ready: 0, waiters: 1 });
+    }
+}
+
+/// Its runtime is as good as ever, and was only to be leased once more.
+#[test]
+fn an_expired_ticket_serves_whom_it_was_handed_to_and_nobody_else() {
+    for condemned in [false, true] {
+        let (handoff, returned) = handoff(0);
+        let mut take = handoff.take();
+        assert!(poll(&mut take).is_pending());
+        let ticket = handoff.issue(RuntimeId(1), Arc::new(()));
+        let tether = ticket.tether().clone();
+        ticket.put();
+        assert!(!tether.is_condemned());
+        if condemned {
+            tether.condemn();
+        } else {
+            tether.expire();
+        }
+        assert!(tether.is_condemned());
+        match poll(&mut take) {
+            Poll::Ready(taken) => {
+                assert!(!condemned);
+                drop(taken);
+            }
+            Poll::Pending => assert!(condemned),
+        }
+        assert!(handoff.try_take().is_none());
+        assert_eq!(come_home(&returned).len(), 1);
+    }
+}
+
+#[test]
+fn a_tether_is_loose_when_its_ticket_has_ended() {
+    let (handoff, _returned) = handoff(0);
+    handoff.tick(300);
+    let ticket = handoff.issue(RuntimeId(1), Arc::new(()));
+    let tether = ticket.tether().clone();
+    assert!(!tether.is_loose());
+    assert_eq!((ticket.runtime(), ticket.uses(), ticket.idle_since()), (RuntimeId(1), 0, 0));
+    ticket.put();
+    let taken = handoff.try_take().expect("ready");
+    assert_eq!((taken.idle_since(), handoff.now()), (300, 300));
+    assert!(!tether.is_loose());
+    drop(taken.withdraw().into_resource());
+    assert!(tether.is_loose());
+    let other = tether.clone();
+    assert!(!tether.is_loose());
+    drop(other);
+}
+
+/// What is shown while somebody looks for a defect names what it is and whose.
+#[test]
+fn what_is_shown_names_whose_it_is() {
+    let (handoff, _returned) = handoff(1);
+    let taken = handoff.try_take().expect("ready");
+    let mut take = handoff.take();
+    assert!(poll(&mut take).is_pending());
+    let hooks = Hooks::<()> { on_return: Box::new(drop), on_low: Box::new(|| ()) };
+    let tether = taken.tether();
+    let shown = format!("{handoff:?} {taken:?} {take:?} {tether:?} {hooks:?}");
+    for part in ["Handoff(Exchange", "Ticket", "RuntimeId(0)", "Place", "number: 0", "Tether", "Hooks"] {
+        assert!(shown.contains(part), "{part} is not in {shown}");
+    }
+}

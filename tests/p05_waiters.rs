@@ -67,6 +67,40 @@ fn a_release_wakes_the_waiter() {
     assert!(poll(&mut take).is_ready());
 }
 
+/// A future may be polled from another task than before: the last one counts.
+#[test]
+fn a_release_wakes_who_looked_last() {
+    let Told { handoff, .. } = told(1, 4);
+    let held = handoff.try_take();
+    let woken = [Arc::new(Woken::default()), Arc::new(Woken::default())];
+    let mut take = handoff.take();
+    for woken in &woken {
+        assert!(poll_with(&mut take, &Arc::clone(woken).into()).is_pending());
+    }
+    drop(held);
+    assert_eq!(woken.map(|woken| woken.0.load(SeqCst)), [0, 1]);
+    assert!(poll(&mut take).is_ready());
+}
+
+/// By which the pool decides whose wait it times.
+#[test]
+fn a_take_knows_whether_it_waits_and_behind_how_many() {
+    let Told { handoff, .. } = told(1, 4);
+    let mut takes: Vec<_> = (0..4).map(|_| handoff.take()).collect();
+    assert!(poll(&mut takes[0]).is_ready());
+    let held = handoff.try_take().expect("what the first had is ready again");
+    for take in &mut takes[1..] {
+        assert!(poll(take).is_pending());
+    }
+    let seen: Vec<_> = takes.iter().map(|take| (take.is_queued(), take.nth_waiter())).collect();
+    assert_eq!(seen, [(false, 0), (true, 0), (true, 1), (true, 2)]);
+    handoff.tick(1);
+    let mut next = handoff.take();
+    assert!(poll(&mut next).is_pending());
+    assert_eq!(next.nth_waiter(), 0, "the clock has ticked");
+    drop(held);
+}
+
 #[test]
 fn new_capacity_wakes_the_waiter() {
     let Told { handoff, .. } = told(0, 4);

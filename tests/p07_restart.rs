@@ -230,6 +230,18 @@ fn a_window_that_allows_none_waits_for_the_failures_to_age() {
 }
 
 #[test]
+fn a_new_window_counts_from_the_moment_it_is_set() {
+    let mut world = World::new(pool(1, 2, 0), Plan::CALM, 6);
+    world.run(Duration::from_secs(10));
+    kill(&mut world, 1);
+    assert!(world.decider.is_degraded());
+    world.reconfigure(|spec| spec.restart.intensity = 1);
+    world.run(Duration::from_secs(1));
+    assert!(!world.decider.is_degraded());
+    assert_eq!(world.handoff.ready.len(), 1);
+}
+
+#[test]
 fn a_pool_that_wants_no_launch_is_not_degraded() {
     let mut world = World::new(pool(0, 2, 1), Plan::CALM, 7);
     world.lease();

@@ -60,6 +60,8 @@ fn what_others_say_is_what_there_is() {
         pooled(50, State::Circulating),
     ];
     assert_eq!(seen, expected);
+    assert_eq!(ledger.state(RuntimeId(49)), Some(State::Booting));
+    assert_eq!(ledger.state(RuntimeId(4)), None);
     for (state, count) in [
         (State::Launching, 0),
         (State::Booting, 1),

@@ -50,6 +50,8 @@ mod seat;
 mod sync;
 mod take;
 mod taken;
+#[cfg(test)]
+mod tests;
 mod ticket;
 mod waiters;
 

@@ -238,6 +238,65 @@ mod tests {
         assert_eq!(count(&mut waiters), 0);
     }
 
+    /// As long as they cost less than moving those behind them.
+    #[test]
+    fn gaps_are_closed_when_they_outnumber_those_who_are_there() {
+        let mut waiters = Waiters::new(usize::MAX);
+        let numbers: Vec<_> = (0..400).map(|_| join(&mut waiters)).collect();
+        let left = 400 / 2 + GAPS;
+        for number in &numbers[1..=left] {
+            assert!(waiters.leave(*number).is_some());
+            assert_eq!(waiters.line.len(), 400);
+        }
+        assert!(waiters.leave(numbers[left + 1]).is_some());
+        assert_eq!((waiters.line.len(), waiters.len(), waiters.gaps), (399 - left, 399 - left, 0));
+        assert_ne!(waiters.look(numbers[399], Waker::noop()), Look::Gone, "it is found where it has moved");
+    }
+
+    /// Gaps at either end go at once.
+    #[test]
+    fn whoever_leaves_from_an_end_takes_the_gaps_beside_it_along() {
+        let mut waiters = Waiters::new(usize::MAX);
+        let numbers: Vec<_> = (0..8).map(|_| join(&mut waiters)).collect();
+        for (leaves, line, gaps) in [(1, 8, 1), (6, 8, 2), (0, 6, 1), (7, 4, 0), (3, 4, 1)] {
+            assert!(waiters.leave(numbers[leaves]).is_some());
+            assert_eq!((waiters.line.len(), waiters.gaps), (line, gaps), "when {leaves} left");
+        }
+        assert_eq!(waiters.serve().map(|place| place.number), Some(numbers[2]));
+        assert_eq!((waiters.line.len(), waiters.gaps), (2, 0));
+    }
+
+    /// P15: a flood's memory is given back, and what is of use every day is kept.
+    #[test]
+    fn the_places_of_a_flood_are_given_back() {
+        let mut waiters = Waiters::new(usize::MAX);
+        for (flood, kept) in [(KEPT, true), (KEPT + 1, false), (10, true)] {
+            for _ in 0..flood {
+                join(&mut waiters);
+            }
+            let capacity = waiters.line.capacity();
+            while waiters.serve().is_some() {}
+            assert_eq!(waiters.line.capacity(), if kept { capacity } else { 0 }, "after {flood}");
+        }
+    }
+
+    #[test]
+    fn who_is_to_be_woken_is_who_looked_last() {
+        struct Other;
+        impl std::task::Wake for Other {
+            fn wake(self: std::sync::Arc<Self>) {}
+        }
+        let other = Waker::from(std::sync::Arc::new(Other));
+        let mut waiters = Waiters::new(usize::MAX);
+        let number = join(&mut waiters);
+        assert_eq!(waiters.look(number, &other), Look::Moved);
+        assert!(waiters.renew(number, other.clone()).is_ok());
+        assert_eq!(waiters.look(number, &other), Look::Waiting);
+        assert!(waiters.serve().is_some());
+        assert_eq!(waiters.look(number, &other), Look::Gone);
+        assert!(waiters.renew(number, other).is_err());
+    }
+
     /// Against a plain list that is searched from the front.
     #[test]
     fn a_long_random_history_keeps_the_order() {

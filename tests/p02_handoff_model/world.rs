@@ -7,9 +7,9 @@ use shuttle::future::block_on;
 use shuttle::sync::mpsc;
 use shuttle::thread;
 
-use crate::handoff::{Handoff, Hooks, Stock, TakeError, Taken, Tether, Ticket};
-use crate::model::{Epoch, RuntimeId};
-use crate::poll_once;
+use super::handoff::{Handoff, Hooks, Stock, TakeError, Taken, Tether, Ticket};
+use super::model::{Epoch, RuntimeId};
+use super::poll_once;
 
 /// What a thread does to the handoff.
 #[derive(Clone, Copy, Debug)]

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::time::{Duration, Instant};
 
 use ostler::model::{ContainerMode, ContainerNetwork, ContainerSpec, HealthSpec, HttpProbe, Probe};
-use ostler::{Exec, PoolSpec, Reason};
+use ostler::{Change, Exec, PoolSpec, Reason};
 
 use crate::engine::{Engine, Kind, Stable, skip, spec};
 
@@ -74,6 +74,30 @@ async fn a_service_is_leasable_once_it_answers() {
         drop(lease);
         // An engine takes its time over a network.
         stable.pool.drain().await.unwrap();
+        stable.close().await;
+    }
+}
+
+#[tokio::test]
+async fn one_that_somebody_pauses_is_replaced_at_once() {
+    for engine in Engine::all("a paused container") {
+        let (interval, timeout) = (Duration::from_millis(100), Duration::from_millis(500));
+        let health = HealthSpec { interval, timeout, ..HealthSpec::default() };
+        let stable =
+            Stable::open(&engine, &spec(), PoolSpec { min: 1, max: 1, health, ..PoolSpec::default() }).await;
+        let mut events = stable.ostler.events(64);
+        stable.pool.ready(Duration::from_mins(1)).await.unwrap();
+        let snapshot = stable.pool.snapshot().await.unwrap();
+        let (victim, handle) = (snapshot.runtimes[0].id, snapshot.runtimes[0].handle.clone());
+        engine.client().await.pause_container(&handle).await.unwrap();
+        let mut seen = Vec::new();
+        while !matches!(seen.last(), Some(Change::Gone { runtime }) if *runtime == victim) {
+            let event = tokio::time::timeout(Duration::from_mins(1), events.next()).await;
+            seen.push(event.unwrap().unwrap().change);
+        }
+        assert!(seen.contains(&Change::Retiring { runtime: victim, reason: Reason::Unhealthy }), "{seen:?}");
+        let survived = seen.iter().any(|change| matches!(change, Change::Survived { .. }));
+        assert!(!survived, "{:?}: {seen:?}", engine.kind);
         stable.close().await;
     }
 }

@@ -109,7 +109,13 @@ pub(super) async fn clear(engine: Arc<Engine>, charge: Charge) {
 pub(super) async fn remove(engine: &Engine, which: &str) -> Result<bool, EngineError> {
     let client = engine.client().await?;
     let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
-    match engine.within(WORK, client.remove_container(which, Some(options))).await {
+    let try_it = || engine.within(WORK, client.remove_container(which, Some(options.clone())));
+    let tried = match try_it().await {
+        // Podman ends a paused one at the first try, and removes it at the second.
+        Err(EngineError::Refused { .. }) => try_it().await,
+        tried => tried,
+    };
+    match tried {
         Ok(()) => return Ok(true),
         Err(EngineError::Missing(_)) => return Ok(false),
         // Somebody else removes it already.

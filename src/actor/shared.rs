@@ -211,6 +211,11 @@ impl Shared {
     }
 
     pub(crate) fn status(&self) -> Status {
+        Status { runtimes: self.board.charts.read(), ..self.figures() }
+    }
+
+    /// The same without single runtimes, for whoever looks often.
+    pub(crate) fn figures(&self) -> Status {
         let stock = self.handoff.stock();
         let settings = self.settings();
         let mut status = Status::read(

@@ -1,6 +1,6 @@
 use std::fmt::{self, Write as _};
 
-use super::family::family;
+use super::family::{escaped, family};
 use super::histogram::Summary;
 use super::status::Status;
 use super::usage::write_usage;
@@ -71,11 +71,6 @@ fn write_all(out: &mut String, pools: &[Status]) -> fmt::Result {
     seconds(out, pools, "ostler_reset_seconds", "From release to leasable.", |pool| &pool.reset)?;
     seconds(out, pools, "ostler_exec_seconds", "Commands, from call to result.", |pool| &pool.exec)?;
     write_usage(out, pools)
-}
-
-/// As the value of a label.
-fn escaped(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
 fn gauge(

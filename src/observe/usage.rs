@@ -3,7 +3,7 @@
 use std::fmt::{self, Write as _};
 
 use super::chart::Vitals;
-use super::family::family;
+use super::family::{escaped, family};
 use super::status::Status;
 use crate::model::{Health, Usage};
 
@@ -48,7 +48,7 @@ pub(super) fn write_usage(out: &mut String, pools: &[Status]) -> fmt::Result {
     )?;
     for (pool, runtime) in all(pools) {
         if let Some(transport) = runtime.transport {
-            let (id, handle) = (runtime.id, &runtime.handle);
+            let (id, handle, transport) = (runtime.id, escaped(&runtime.handle), escaped(transport));
             writeln!(
                 out,
                 "ostler_runtime_info{{pool=\"{}\",runtime=\"{id}\",handle=\"{handle}\",transport=\"{transport}\"}} 1",

@@ -133,7 +133,7 @@ impl Pool {
         let pause = Duration::from_millis(2);
         let start = std::time::Instant::now();
         loop {
-            let status = self.status();
+            let status = self.shared.figures();
             if status.ready >= status.min.min(status.max.saturating_sub(status.leased)) {
                 return Ok(());
             }

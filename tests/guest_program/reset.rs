@@ -4,6 +4,7 @@
 use std::fs;
 
 use ostler::protocol::{Done, Input, RefusalKind, Reply, Request, Reset};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::client::{EPOCH, Guest, is_alive, shell};
 use crate::files::{read, write};
@@ -57,6 +58,17 @@ fn running_operations_fail_as_stale() {
     guest.data.say(op, &Input::Data(b"late".to_vec()));
     guest.data.say(op, &Input::Cancel);
     assert_eq!(guest.data.call(&next_lease("echo on")).out, b"on\n");
+}
+
+#[test]
+fn ended_by_others_it_answers_nothing_for_the_outcome_is_unknown() {
+    let mut guest = Guest::start();
+    let op = guest.data.open(&Request::Exec(shell("echo ready; sleep 1000")));
+    assert!(matches!(guest.data.reply(op), Reply::Data(..)));
+    kill_process(Pid::from_raw(guest.child.id().cast_signed()).expect("a pid"), Signal::TERM).expect("it is there");
+    let answer = guest.data.next();
+    assert!(answer.is_none(), "{answer:?}");
+    guest.wait();
 }
 
 #[test]

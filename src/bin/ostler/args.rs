@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use ostler::config::{LogFormat, LogLevel};
 
-use crate::stress::{Rate, Seeds, Wanted, Workloads};
+use crate::stress::{DaemonPid, Rate, Seeds, Wanted, Workloads};
 
 const STATUSES: &str = "\
 Exit status:
@@ -225,9 +225,9 @@ pub(crate) struct StressArgs {
     /// What clients do, separated by commas: exec, files, mixed, bursts, slow, abandon, threads [default: all]
     #[arg(long, value_name = "LIST")]
     pub(crate) workload: Option<Workloads>,
-    /// Process of the container engine, which `daemon_hang` stops for a while
-    #[arg(long, value_name = "PID", value_parser = clap::value_parser!(u32).range(2..))]
-    pub(crate) daemon_pid: Option<u32>,
+    /// Process of the container engine, which `daemon_hang` stops for a while: its number, or a file that has it
+    #[arg(long, value_name = "PID|FILE")]
+    pub(crate) daemon_pid: Option<DaemonPid>,
     /// Shell command that starts the container engine again, for `daemon_restart`
     #[arg(long, value_name = "CMD")]
     pub(crate) daemon_restart: Option<String>,

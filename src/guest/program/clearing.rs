@@ -104,6 +104,11 @@ impl Guest {
         self.begin(Goal::Leave);
     }
 
+    /// Whether it ends without having been asked to by the host, which then is listened to no more.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.clearing.as_ref().is_some_and(|clearing| clearing.goal == Goal::Leave)
+    }
+
     pub(crate) fn is_wiping(&self) -> bool {
         self.clearing.as_ref().is_some_and(|clearing| matches!(clearing.phase, Phase::Wiping(_)))
     }
@@ -114,12 +119,12 @@ impl Guest {
         }
         for side in Side::BOTH {
             for key in self.table.keys_of(side) {
-                if let Some(operation) = self.table.remove(key) {
-                    self.reply(
-                        side,
-                        operation.id,
-                        Err(refusal::rule(RefusalKind::Stale, "the lease has ended")),
-                    );
+                if let Some(operation) = self.table.remove(key)
+                    // Told to end by others, it knows of no lease's end: the end of the stream says what there is to say.
+                    && goal != Goal::Leave
+                {
+                    let stale = refusal::rule(RefusalKind::Stale, "the lease has ended");
+                    self.reply(side, operation.id, Err(stale));
                 }
             }
         }

@@ -189,7 +189,7 @@ impl Guest {
             self.tell(waiter);
         }
         for side in [Side::Control, Side::Data] {
-            if self.listen(side).is_err() {
+            if !self.is_leaving() && self.listen(side).is_err() {
                 self.hang_up(side);
             }
         }

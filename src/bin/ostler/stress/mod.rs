@@ -45,7 +45,7 @@ use ostler::config::{LogLevel, LogSpec};
 use tokio::sync::oneshot;
 
 use self::board::Board;
-pub(crate) use self::faults::Wanted;
+pub(crate) use self::faults::{DaemonPid, Wanted};
 use self::latency::Latencies;
 pub(crate) use self::rate::{Rate, Seeds};
 use self::report::Report;

@@ -73,7 +73,7 @@ impl Settings {
             }),
         };
         let wanted = args.faults.clone().or(scenario.faults).unwrap_or(Wanted::All);
-        let daemon = Daemon { pid: args.daemon_pid, restart: args.daemon_restart.clone() };
+        let daemon = Daemon { pid: args.daemon_pid.clone(), restart: args.daemon_restart.clone() };
         let (faults, left_out) = choose(&wanted, &config, &daemon)?;
         Ok(Self {
             pools: config.pools.keys().cloned().collect(),

@@ -9,7 +9,7 @@ use super::breach::Breach;
 use super::order::Overtaking;
 
 /// Of each kind of thing, how many are remembered.
-const REMEMBERED: usize = 4096;
+const REMEMBERED: usize = 512;
 
 /// Suspects of one pool, until it is known whether something excuses them. A pool tells what it did after it did
 /// it, so nobody is judged at once.

@@ -6,7 +6,7 @@ use ostler::{Epoch, RuntimeId};
 use super::order::{Order, Overtaking};
 
 /// Runtimes that are remembered without being leased.
-const REMEMBERED: usize = 4096;
+const REMEMBERED: usize = 512;
 
 /// Who has which runtime of one pool, kept by the clients themselves.
 #[derive(Debug, Default)]

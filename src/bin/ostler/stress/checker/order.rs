@@ -1,7 +1,7 @@
 use std::collections::VecDeque;
 
 /// Grants that are remembered. A waiter overtaken by an older one than these is not noticed.
-const REMEMBERED: usize = 8192;
+const REMEMBERED: usize = 2048;
 
 /// Who was served when, to see whether anybody was overtaken.
 ///

@@ -1,16 +1,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use fastrand::Rng;
 use ostler::PoolName;
 use ostler::model::{ContainerSpec, Limits};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::task::{spawn_blocking, spawn_local};
 use tokio::time::sleep;
 
 use super::engine::{Container, Engine};
-use super::process::MOST;
+use super::real::Bounds;
 use super::{Daemon, Fault, Faults, Inflicted, Scene};
 
 /// Longest that a paused container, or a stopped engine, stays so, when it is let go on at all.
@@ -19,9 +17,7 @@ const STOPPED: Duration = Duration::from_secs(3);
 /// Harms containers of one pool through their engine, and the engine where the user has said how.
 pub(super) struct Containers {
     engine: Option<Engine>,
-    memory: Option<u64>,
-    pids: Option<u64>,
-    room: u64,
+    bounds: Bounds,
     daemon: Daemon,
 }
 
@@ -35,9 +31,7 @@ impl Containers {
     ) -> Self {
         Self {
             engine: socket.and_then(|socket| Engine::new(&socket, pool)),
-            memory: limits.memory,
-            pids: limits.pids,
-            room: spec.workspace_size.max(spec.tmp_size),
+            bounds: Bounds::new(limits, spec.workspace_size.max(spec.tmp_size)),
             daemon: daemon.clone(),
         }
     }
@@ -88,66 +82,35 @@ async fn list(engine: &Engine) -> anyhow::Result<Vec<Container>> {
     spawn_blocking(move || engine.containers()).await?
 }
 
-/// Stops the process that the user named, and lets it go on.
-async fn freeze(pid: u32, pause: Duration) -> anyhow::Result<()> {
-    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).context("not a pid")?;
-    // From here on the number can't come to mean another process.
-    let daemon = pidfd_open(pid, PidfdFlags::empty())?;
-    pidfd_send_signal(&daemon, Signal::STOP)?;
-    sleep(pause).await;
-    pidfd_send_signal(&daemon, Signal::CONT)?;
-    Ok(())
-}
-
-async fn restart(command: String) -> anyhow::Result<()> {
-    let run = move || std::process::Command::new("sh").arg("-c").arg(command).status();
-    let status = spawn_blocking(run).await??;
-    anyhow::ensure!(status.success(), "--daemon-restart: {status}");
-    Ok(())
-}
-
 impl Faults for Containers {
     fn refuses(&self, fault: Fault) -> Option<&'static str> {
         match fault {
             Fault::Kill | Fault::Hang | Fault::Slow if self.engine.is_none() => {
                 Some("it takes an engine on a unix socket of this host")
             }
-            Fault::Oom if self.memory.is_none_or(|memory| memory > MOST / 2) => {
-                Some("it needs limits.memory of at most 512MiB")
-            }
-            Fault::ForkBomb if self.pids.is_none_or(|pids| pids > 512) => {
-                Some("it needs limits.pids of at most 512")
-            }
-            Fault::DiskFull if self.room > MOST / 2 => Some("it needs places of at most 512MiB"),
             Fault::DaemonRestart if self.daemon.restart.is_none() || self.engine.is_none() => {
                 Some("the engine is not ours; say how with --daemon-restart CMD")
             }
             Fault::DaemonHang if self.daemon.pid.is_none() || self.engine.is_none() => {
                 Some("the engine is not ours; name its process with --daemon-pid PID")
             }
-            Fault::ClockJump => Some("the host's clock is not ours to change; a fake backend has its own"),
-            Fault::LaunchFailure | Fault::ResetFailure | Fault::Exit => {
-                Some("only a fake backend fails on demand; kill and hang come to the same at random moments")
-            }
-            _ => None,
+            _ => self.bounds.refuses(fault),
         }
     }
 
     fn inflict<'a>(&'a self, fault: Fault, scene: &'a Scene<'a>, rng: &'a mut Rng) -> Inflicted<'a> {
         Box::pin(async move {
             let Some(engine) = &self.engine else { return Ok(false) };
-            match (fault, &self.daemon.restart, self.daemon.pid) {
-                (Fault::DaemonRestart, Some(command), _) => {
+            match fault {
+                Fault::DaemonRestart => {
                     self.all_hurt(engine, scene).await?;
-                    restart(command.clone()).await?;
-                    Ok(true)
+                    self.daemon.start_again().await
                 }
-                (Fault::DaemonHang, _, Some(pid)) => {
+                Fault::DaemonHang => {
                     self.all_hurt(engine, scene).await?;
-                    freeze(pid, STOPPED.mul_f64(rng.f64())).await?;
-                    Ok(true)
+                    self.daemon.stop_for(STOPPED.mul_f64(rng.f64())).await
                 }
-                (Fault::Kill | Fault::Hang | Fault::Slow, ..) => self.one(fault, engine, scene, rng).await,
+                Fault::Kill | Fault::Hang | Fault::Slow => self.one(fault, engine, scene, rng).await,
                 _ => Ok(false),
             }
         })

@@ -5,12 +5,14 @@
 //! its [`Faults`] do them, and say which they can't.
 
 mod container;
+mod daemon;
 mod engine;
 mod fake;
 mod injector;
 mod kind;
 mod orders;
 mod process;
+mod real;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -21,6 +23,8 @@ use ostler::backend::Backend;
 use ostler::model::{BackendSpec, PoolSpec};
 use ostler::{Pool, PoolName};
 
+pub(super) use self::daemon::Daemon;
+pub(crate) use self::daemon::DaemonPid;
 use super::world::World;
 
 pub(super) use fake::JUMP;
@@ -73,15 +77,6 @@ impl Scene<'_> {
             target.docket.trouble(self.world.stamps.next());
         }
     }
-}
-
-/// What may be done to an engine, which is not ours: only what the user has said.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Daemon {
-    /// Its process, to be stopped and let go on.
-    pub(super) pid: Option<u32>,
-    /// A command that starts it again.
-    pub(super) restart: Option<String>,
 }
 
 /// Which clock a run goes by.

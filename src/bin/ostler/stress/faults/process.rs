@@ -6,48 +6,27 @@ use rustix::process::Signal;
 use tokio::time::sleep;
 
 use super::super::checker::Census;
+use super::real::Bounds;
 use super::{Fault, Faults, Inflicted, Scene};
 use crate::process::Process;
-
-/// Memory that a lease is made to fill at most. With more allowed to it, filling it would try the host and not
-/// the pool.
-pub(in super::super) const MOST: u64 = 1 << 30;
 
 /// Longest that a stopped process stays so, when it is let go on at all.
 const STOPPED: Duration = Duration::from_secs(3);
 
 /// Harms processes of this host from outside.
-pub(super) struct Outside {
-    memory: Option<u64>,
-    pids: Option<u64>,
-    room: u64,
-}
+pub(super) struct Outside(Bounds);
 
 impl Outside {
     pub(super) fn new(spec: &ProcessSpec, limits: &Limits) -> Self {
-        let room = spec.workspace_size.max(spec.tmp_size);
-        Self { memory: limits.memory, pids: limits.pids, room }
+        Self(Bounds::new(limits, spec.workspace_size.max(spec.tmp_size)))
     }
 }
 
 impl Faults for Outside {
     fn refuses(&self, fault: Fault) -> Option<&'static str> {
         match fault {
-            Fault::Oom if self.memory.is_none_or(|memory| memory > MOST / 2) => {
-                Some("it needs limits.memory of at most 512MiB")
-            }
-            Fault::ForkBomb if self.pids.is_none_or(|pids| pids > 512) => {
-                Some("it needs limits.pids of at most 512")
-            }
-            Fault::DiskFull if self.room > MOST / 2 => {
-                Some("it needs process.workspace_size and process.tmp_size of at most 512MiB")
-            }
             Fault::DaemonRestart | Fault::DaemonHang => Some("there is no engine behind processes"),
-            Fault::ClockJump => Some("the host's clock is not ours to change; a fake backend has its own"),
-            Fault::LaunchFailure | Fault::ResetFailure | Fault::Exit => {
-                Some("only a fake backend fails on demand; kill and hang come to the same at random moments")
-            }
-            _ => None,
+            _ => self.0.refuses(fault),
         }
     }
 

@@ -1,7 +1,8 @@
 //! P14: a host that is killed leaves containers, and the next of its name removes them within seconds; what belongs
 //! to anybody else is not touched.
 //!
-//! The host that is killed is this test's own program, started again.
+//! The host that is killed is this test's own program, started again. 8 kills an engine, at moments spread over a
+//! launch, or as many as `OSTLER_KILLS` says, the others at random moments of a host at work: `scripts/kills docker`.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use bollard::models::ContainerCreateBody;
 use bollard::query_parameters::{CreateContainerOptionsBuilder, RemoveContainerOptionsBuilder};
-use ostler::{Ostler, PoolSpec};
+use ostler::{Exec, Ostler, PoolSpec};
 
 use crate::engine::{Engine, Kind, config, image, spec, unique};
 
@@ -21,19 +22,37 @@ const HOST: &str = "OSTLER_TEST_CONTAINER_HOST";
 const SWEPT_WITHIN: Duration = Duration::from_secs(20);
 /// Kills at moments spread over a launch.
 const KILLS: u64 = 8;
+/// What a host that works says.
+const WORDS: [&str; 4] = ["started", "leased", "worked", "released"];
 
 /// Not a test by itself: the host that the tests below start and kill.
 #[tokio::test]
 async fn host() {
     let Ok(settings) = std::env::var(HOST) else { return };
-    let [kind, host, instance, directory] = settings.split(' ').collect::<Vec<_>>()[..] else { return };
+    let [kind, host, instance, directory, work] = settings.split(' ').collect::<Vec<_>>()[..] else { return };
     let kind = if kind == "Docker" { Kind::Docker } else { Kind::Podman };
     let engine = Engine { kind, host: host.to_owned() };
     let ostler = start(&engine, instance, Path::new(directory), 3).await;
     println!("started");
-    ostler.pool("p").unwrap().ready(Duration::from_mins(1)).await.unwrap();
-    println!("ready");
-    std::future::pending::<()>().await;
+    let pool = ostler.pool("p").unwrap();
+    if work != "work" {
+        pool.ready(Duration::from_mins(1)).await.unwrap();
+        println!("ready");
+        std::future::pending::<()>().await;
+    }
+    loop {
+        let lease = pool.acquire().await.unwrap();
+        println!("leased");
+        lease.write("file", "content").await.unwrap();
+        lease.exec(Exec::shell("setsid sleep 3600 & echo done")).await.unwrap();
+        println!("worked");
+        if lease.uses() == 1 {
+            lease.discard();
+        } else {
+            drop(lease);
+        }
+        println!("released");
+    }
 }
 
 async fn start(engine: &Engine, instance: &str, state: &Path, runtimes: usize) -> Ostler {
@@ -54,7 +73,12 @@ struct Host {
 
 impl Host {
     fn start(engine: &Engine, instance: &str, state: &Path) -> Self {
-        let settings = format!("{:?} {} {instance} {}", engine.kind, engine.host, state.display());
+        Self::start_to(engine, instance, state, "wait")
+    }
+
+    /// To `wait`, or to `work`.
+    fn start_to(engine: &Engine, instance: &str, state: &Path, what: &str) -> Self {
+        let settings = format!("{:?} {} {instance} {} {what}", engine.kind, engine.host, state.display());
         let mut process = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "owner::host", "--nocapture"])
             .env(HOST, settings)
@@ -68,6 +92,12 @@ impl Host {
     fn until(&mut self, word: &str) {
         let found = self.lines.by_ref().map(Result::unwrap).any(|line| line.ends_with(word));
         assert!(found, "the host ended before it was {word}");
+    }
+
+    /// Waits for so many of its words.
+    fn listen(&mut self, words: usize) {
+        let said = |line: &String| WORDS.contains(&line.as_str());
+        self.lines.by_ref().map(Result::unwrap).filter(said).take(words).for_each(drop);
     }
 
     fn kill(&mut self) {
@@ -109,15 +139,24 @@ async fn a_host_killed_at_any_step_leaves_nothing_that_the_next_does_not_remove(
         let strangers = [foreign(&engine, HashMap::new()).await, foreign(&engine, label(&unique())).await];
         // Bears our instance's label, and says nothing of an owner: whoever made it, we did not.
         let namesake = foreign(&engine, label(&instance)).await;
-        let mut most = 0;
-        for kill in 0..KILLS {
-            let mut host = Host::start(&engine, &instance, state.path());
-            host.until("started");
-            if kill == KILLS - 1 {
-                host.until("ready");
+        let (mut most, mut worst) = (0, Duration::ZERO);
+        let kills = std::env::var("OSTLER_KILLS").map_or(KILLS, |kills| kills.parse().unwrap());
+        for kill in 0..kills {
+            let mut rng = fastrand::Rng::with_seed(kill);
+            let mut host;
+            if kill >= KILLS {
+                host = Host::start_to(&engine, &instance, state.path(), "work");
+                host.listen(rng.usize(..12));
+                tokio::time::sleep(Duration::from_millis(rng.u64(..200))).await;
             } else {
-                // From the first create to the last start.
-                tokio::time::sleep(Duration::from_millis(60 * kill)).await;
+                host = Host::start(&engine, &instance, state.path());
+                host.until("started");
+                if kill == KILLS - 1 {
+                    host.until("ready");
+                } else {
+                    // From the first create to the last start.
+                    tokio::time::sleep(Duration::from_millis(60 * kill)).await;
+                }
             }
             host.kill();
             let left = engine.containers(&instance).await.len() - 1;
@@ -132,6 +171,7 @@ async fn a_host_killed_at_any_step_leaves_nothing_that_the_next_does_not_remove(
                 assert!(started.elapsed() < SWEPT_WITHIN, "kill {kill}: {there:?} are still there");
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
+            worst = worst.max(started.elapsed());
             println!("{:?}: {left} left by kill {kill}, gone after {:?}", engine.kind, started.elapsed());
             next.shutdown_within(Duration::ZERO).await.unwrap();
         }
@@ -141,6 +181,10 @@ async fn a_host_killed_at_any_step_leaves_nothing_that_the_next_does_not_remove(
             client.inspect_container(id, None).await.expect("the stranger is still there");
             remove(&engine, id).await;
         }
+        println!(
+            "{:?}: {kills} kills, 0 survivors, 0 of 3 strangers touched, the slowest was gone after {worst:?}",
+            engine.kind
+        );
         assert_eq!(std::fs::read_dir(state.path().join("containers")).unwrap().count(), 0);
     }
 }

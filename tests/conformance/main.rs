@@ -8,6 +8,7 @@
 
 mod exec;
 mod files;
+mod hostile;
 mod lifecycle;
 mod on;
 mod stable;
@@ -53,5 +54,12 @@ conformance! {
         all: one_lease_after_another worn_out discarded killed unhealthy nobody_waits_for_ever drained figures
             a_warm_up_that_fails;
         real: nothing_is_left_of_a_lease what_the_template_has a_stale_lease_is_refused;
+    }
+    hostile {
+        all: ;
+        real: signals_at_the_guest the_guests_memory_and_connection descriptors_run_out memory_runs_out
+            processes_run_out room_runs_out operations_flood_the_guest programs_cannot_be_replaced
+            links_that_change_meanwhile nothing_can_be_mounted the_hosts_files_are_out_of_reach
+            nothing_is_written_after_the_lease;
     }
 }

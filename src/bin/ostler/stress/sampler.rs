@@ -85,7 +85,9 @@ impl Sampler {
     fn count(&mut self) -> std::io::Result<()> {
         if self.ticks.is_multiple_of(EACH) {
             for target in &self.world.targets {
-                if let Some(there) = target.faults.count().filter(|there| *there > target.limit()) {
+                let Some(there) = target.faults.count() else { continue };
+                self.world.board.tally.engine_looks.one();
+                if there > target.limit() {
                     let words = format!(
                         "pool {}: {there} runtimes at once, where {} may be",
                         target.pool.name(),
@@ -124,16 +126,13 @@ pub(super) async fn sample(sampler: Rc<RefCell<Sampler>>) {
     }
 }
 
-/// What there is to count: processes of ours, if any pool makes such.
+/// What there is to look at: processes, on this host or in containers of it, if any pool makes such.
 pub(super) fn census(world: &World) -> Option<Census> {
-    let process =
-        world.targets.iter().filter(|target| matches!(target.spec.backend, BackendSpec::Process(_)));
-    let (mut limit, mut grace) = (0, Duration::ZERO);
-    for target in process {
-        limit += target.limit();
-        grace = grace.max(target.spec.reset_timeout + target.spec.retire_timeout + Duration::from_secs(10));
-    }
-    (limit > 0).then(|| Census::new(limit, world.run, grace))
+    let real = || world.targets.iter().filter(|target| !target.is_fake());
+    let keepers = real().filter(|target| matches!(target.spec.backend, BackendSpec::Process(_)));
+    let limit = keepers.map(Target::limit).sum();
+    let graces = real().map(|target| target.spec.reset_timeout + target.spec.retire_timeout);
+    Some(Census::new(limit, world.run, graces.max()? + Duration::from_secs(10)))
 }
 
 fn figures(world: &World, vitals: Vitals) -> Sample {

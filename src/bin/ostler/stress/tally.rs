@@ -26,6 +26,8 @@ pub(super) struct Tally {
     pub(super) looks: Count,
     /// Times all processes of this host were looked at.
     pub(super) scans: Count,
+    /// Times an engine was asked for what it has.
+    pub(super) engine_looks: Count,
     pub(super) faults: [Count; Fault::ALL.len()],
 }
 
@@ -57,6 +59,7 @@ pub(super) struct Counts {
     pub(super) waits_judged: u64,
     pub(super) looks: u64,
     pub(super) scans: u64,
+    pub(super) engine_looks: u64,
     /// By kind; those that never came are left out.
     pub(super) faults: BTreeMap<&'static str, u64>,
 }
@@ -79,6 +82,7 @@ impl Tally {
             waits_judged: self.waits.get(),
             looks: self.looks.get(),
             scans: self.scans.get(),
+            engine_looks: self.engine_looks.get(),
             faults: faults.filter(|(_, count)| *count > 0).collect(),
         }
     }
@@ -96,6 +100,7 @@ impl Counts {
         self.waits_judged += other.waits_judged;
         self.looks += other.looks;
         self.scans += other.scans;
+        self.engine_looks += other.engine_looks;
         for (name, count) in &other.faults {
             *self.faults.entry(name).or_default() += count;
         }

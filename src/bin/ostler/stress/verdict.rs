@@ -57,9 +57,11 @@ const fn promise(breach: Breach) -> (&'static str, &'static str) {
 fn evidence(breach: Breach, settings: &Settings, outcomes: &[Outcome], counts: &Counts) -> String {
     let runs = outcomes.len();
     match breach {
-        Breach::Exceeded if counts.scans > 0 => {
-            format!("{} looks at /proc, and {runs} final counts", counts.scans * 8)
-        }
+        Breach::Exceeded if counts.scans > 0 => format!(
+            "{} looks at /proc, {} at an engine, and {runs} final counts",
+            counts.scans * 8,
+            counts.engine_looks
+        ),
         Breach::Exceeded => format!("{runs} final counts"),
         Breach::Lost => {
             let slots: usize = settings.config.pools.values().map(|spec| spec.max).sum();
@@ -90,7 +92,7 @@ fn evidence(breach: Breach, settings: &Settings, outcomes: &[Outcome], counts: &
             format!("{} looks at all processes, {runs} shutdowns", counts.scans)
         }
         Breach::Survived => format!("{runs} shutdowns"),
-        Breach::Leaked => format!("processes, cgroups and files after {runs} shutdowns"),
+        Breach::Leaked => format!("processes, containers, cgroups and files after {runs} shutdowns"),
         Breach::Grown => match outcomes.iter().find_map(|outcome| outcome.grown) {
             Some(grown) => format!(
                 "memory {} KiB after a minute, {} KiB in the end: {:.2} times; descriptors {} and {}, threads {} and {}",

@@ -65,7 +65,8 @@ fn ended_by_others_it_answers_nothing_for_the_outcome_is_unknown() {
     let mut guest = Guest::start();
     let op = guest.data.open(&Request::Exec(shell("echo ready; sleep 1000")));
     assert!(matches!(guest.data.reply(op), Reply::Data(..)));
-    kill_process(Pid::from_raw(guest.child.id().cast_signed()).expect("a pid"), Signal::TERM).expect("it is there");
+    kill_process(Pid::from_raw(guest.child.id().cast_signed()).expect("a pid"), Signal::TERM)
+        .expect("it is there");
     let answer = guest.data.next();
     assert!(answer.is_none(), "{answer:?}");
     guest.wait();

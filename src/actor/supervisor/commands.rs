@@ -8,8 +8,8 @@ use actix::{AsyncContext, Context};
 use slog::{error, info, o};
 
 use super::Supervisor;
+use super::member::Member;
 use super::messages::{RuntimeLost, Wake};
-use super::pool::Member;
 use crate::actor::contain;
 use crate::actor::runtime::{Badge, Begin, Reset, Retire, Runtime};
 use crate::decide::{Command, Event, Moment};

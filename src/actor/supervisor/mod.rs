@@ -6,11 +6,13 @@
 //! every ticket on its way home with it.)
 
 mod commands;
+mod member;
 mod messages;
 mod pool;
 mod recover;
 mod reports;
 mod requests;
+mod standing;
 mod tickets;
 mod watchers;
 

@@ -1,24 +1,23 @@
 use std::collections::BTreeMap;
-use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use actix::Addr;
 use bytes::Bytes;
 use crossbeam_queue::SegQueue;
 use tokio::sync::oneshot;
 
+use super::member::{Member, Tenant};
+use super::standing::Standing;
 use crate::actor::clock::millis;
-use crate::actor::runtime::{Badge, Blueprint, Runtime, Ware};
+use crate::actor::runtime::{Blueprint, Ware};
 use crate::actor::shared::{Resource, Shared};
-use crate::actor::tenure::{Finding, Tenure};
+use crate::actor::tenure::Finding;
 use crate::backend::Backend;
 use crate::decide::{Command, Decider, Event, Fate, Illegal, Moment, Stock, Strain};
-use crate::guest::Wire;
-use crate::handoff::{Tether, Ticket};
+use crate::handoff::Ticket;
 use crate::model::{Epoch, PoolSpec, Reason, RestartSpec, RuntimeId, State};
-use crate::observe::{Chart, RuntimeStatus};
+use crate::observe::RuntimeStatus;
 
 /// One pool as the supervisor holds it: the decider, and what its ids stand for.
 pub(super) struct Pool {
@@ -46,35 +45,6 @@ pub(super) struct Inbox {
     pub(super) overflow_wanted: Arc<AtomicUsize>,
 }
 
-/// A runtime as the supervisor holds it.
-pub(super) struct Member {
-    /// Its actor.
-    pub(super) address: Addr<Runtime>,
-    /// What its actor says of itself.
-    pub(super) badge: Rc<Badge>,
-    /// The last of its reports that was listened to.
-    pub(super) heard: u64,
-    /// Set when its actor has been told.
-    pub(super) retiring: Option<Reason>,
-    /// While it is in the supervisor's hands: warmed and not yet put, or being reset.
-    pub(super) ticket: Option<Ticket<Resource>>,
-    /// Condemns the ticket wherever it is.
-    pub(super) tether: Option<Tether<Resource>>,
-    /// The lease that somebody has of it.
-    tenure: Option<Tenant>,
-    handle: Arc<str>,
-    /// Once it has been leasable.
-    pub(super) chart: Option<Arc<Chart>>,
-    since: Moment,
-}
-
-/// A lease, as far as the supervisor needs to know in order to end it.
-struct Tenant {
-    tenure: Arc<Tenure>,
-    /// Which the lease works on.
-    wire: Arc<dyn Wire>,
-}
-
 /// What a pool's runtimes are made by and from.
 #[derive(Clone)]
 pub(crate) struct MadeBy {
@@ -90,87 +60,6 @@ pub(super) struct Overdue {
     pub(super) epoch: Epoch,
     pub(super) finding: Finding,
     pub(super) acquired_at: String,
-}
-
-/// Where a runtime stands when the supervisor starts over.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Standing {
-    /// Its actor is at work on it, or its ticket is with somebody.
-    Settled(State),
-    /// It is leasable for the first time, and nobody has made its ticket.
-    Warm,
-    /// Its ticket is here, and it is clean.
-    Clean,
-    /// Its ticket is here, as a lease left it.
-    Used,
-    /// It ended or must be ended.
-    Fallen(State),
-    /// Its ticket is nowhere.
-    Lost(State),
-    /// Its actor is gone.
-    Dead(State),
-    Retiring,
-}
-
-impl Standing {
-    /// What the decider is to think, for the event that follows to be legal.
-    pub(super) fn state(self) -> State {
-        match self {
-            Self::Settled(state) | Self::Fallen(state) | Self::Lost(state) | Self::Dead(state) => state,
-            Self::Warm => State::Warming,
-            Self::Clean => State::Resetting,
-            Self::Used => State::Circulating,
-            Self::Retiring => State::Retiring,
-        }
-    }
-}
-
-impl Member {
-    pub(super) fn launching(address: Addr<Runtime>, badge: Rc<Badge>, now: Moment) -> Self {
-        Self {
-            address,
-            badge,
-            heard: 0,
-            retiring: None,
-            ticket: None,
-            tether: None,
-            tenure: None,
-            handle: "".into(),
-            chart: None,
-            since: now,
-        }
-    }
-
-    /// The epoch of a lease that is over, though its holder has not given it back.
-    pub(super) fn expired(&self) -> Option<Epoch> {
-        let tenure = &self.tenure.as_ref()?.tenure;
-        tenure.is_expired().then(|| tenure.epoch())
-    }
-
-    fn standing(&self, condemned: bool) -> Standing {
-        let state = self.badge.state();
-        let spoilt = self.tether.as_ref().is_some_and(Tether::is_condemned) && !condemned;
-        match (state, &self.ticket, &self.tether) {
-            (State::Gone, ..) => Standing::Dead(State::Retiring),
-            _ if !self.address.connected() => Standing::Dead(state),
-            _ if self.retiring.is_some() => Standing::Retiring,
-            // It retires itself, and nobody knows.
-            (State::Retiring, ..) => Standing::Fallen(State::Circulating),
-            _ if self.badge.is_fallen() || spoilt => Standing::Fallen(state),
-            (State::Circulating, None, None) if self.badge.has_ware() => Standing::Warm,
-            (State::Circulating, None, None) => Standing::Lost(State::Warming),
-            (State::Circulating, Some(ticket), _)
-                if !ticket.is_leased() || self.badge.cleaned_after() == ticket.epoch() =>
-            {
-                Standing::Clean
-            }
-            (State::Circulating, Some(_), _) => Standing::Used,
-            (State::Circulating | State::Resetting, None, Some(tether)) if tether.is_loose() => {
-                Standing::Lost(state)
-            }
-            _ => Standing::Settled(state),
-        }
-    }
 }
 
 impl Pool {

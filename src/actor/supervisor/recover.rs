@@ -10,7 +10,7 @@ use actix::{AsyncContext, Context};
 use slog::crit;
 
 use super::Supervisor;
-use super::pool::Standing;
+use super::standing::Standing;
 use crate::actor::contain::RESTART_PAUSE;
 use crate::actor::contain::{Panicked, catch};
 use crate::actor::runtime::Retire;

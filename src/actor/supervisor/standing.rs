@@ -1,0 +1,64 @@
+use super::member::Member;
+use crate::handoff::Tether;
+use crate::model::State;
+
+/// Where a runtime stands when the supervisor starts over.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Standing {
+    /// Its actor is at work on it, or its ticket is with somebody.
+    Settled(State),
+    /// It is leasable for the first time, and nobody has made its ticket.
+    Warm,
+    /// Its ticket is here, and it is clean.
+    Clean,
+    /// Its ticket is here, as a lease left it.
+    Used,
+    /// It ended or must be ended.
+    Fallen(State),
+    /// Its ticket is nowhere.
+    Lost(State),
+    /// Its actor is gone.
+    Dead(State),
+    Retiring,
+}
+
+impl Standing {
+    /// What the decider is to think, for the event that follows to be legal.
+    pub(super) fn state(self) -> State {
+        match self {
+            Self::Settled(state) | Self::Fallen(state) | Self::Lost(state) | Self::Dead(state) => state,
+            Self::Warm => State::Warming,
+            Self::Clean => State::Resetting,
+            Self::Used => State::Circulating,
+            Self::Retiring => State::Retiring,
+        }
+    }
+}
+
+impl Member {
+    /// `condemned` if the decider has condemned it.
+    pub(super) fn standing(&self, condemned: bool) -> Standing {
+        let state = self.badge.state();
+        let spoilt = self.tether.as_ref().is_some_and(Tether::is_condemned) && !condemned;
+        match (state, &self.ticket, &self.tether) {
+            (State::Gone, ..) => Standing::Dead(State::Retiring),
+            _ if !self.address.connected() => Standing::Dead(state),
+            _ if self.retiring.is_some() => Standing::Retiring,
+            // It retires itself, and nobody knows.
+            (State::Retiring, ..) => Standing::Fallen(State::Circulating),
+            _ if self.badge.is_fallen() || spoilt => Standing::Fallen(state),
+            (State::Circulating, None, None) if self.badge.has_ware() => Standing::Warm,
+            (State::Circulating, None, None) => Standing::Lost(State::Warming),
+            (State::Circulating, Some(ticket), _)
+                if !ticket.is_leased() || self.badge.cleaned_after() == ticket.epoch() =>
+            {
+                Standing::Clean
+            }
+            (State::Circulating, Some(_), _) => Standing::Used,
+            (State::Circulating | State::Resetting, None, Some(tether)) if tether.is_loose() => {
+                Standing::Lost(state)
+            }
+            _ => Standing::Settled(state),
+        }
+    }
+}

@@ -8,7 +8,8 @@ use crate::model::{Epoch, PoolName, Reason, RuntimeId};
 /// Something that happened in a pool.
 #[derive(Clone, Debug, Serialize)]
 pub struct PoolEvent {
-    /// When the supervisor learned of it.
+    /// When the supervisor learned of it. Serialized as RFC 3339 has it, to the millisecond.
+    #[serde(serialize_with = "as_rfc3339")]
     pub at: SystemTime,
     /// Where.
     pub pool: PoolName,
@@ -164,6 +165,11 @@ impl fmt::Display for Change {
             Self::Recovered { cause } => write!(f, "the supervisor started over: {cause}"),
         }
     }
+}
+
+fn as_rfc3339<S: Serializer>(at: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+    // It has no words for times before 1970, which a clock that was never set may show.
+    serializer.collect_str(&humantime::format_rfc3339_millis((*at).max(SystemTime::UNIX_EPOCH)))
 }
 
 fn as_ms<S: Serializer>(took: &Duration, serializer: S) -> Result<S::Ok, S::Error> {

@@ -30,6 +30,9 @@ fn events_are_a_json_object_a_line_to_the_last() {
     let done = running.end().expect(0);
     let events: Vec<Value> = done.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(events.iter().all(|event| event["pool"] == "p"), "{}", done.stdout);
+    let has_time =
+        |event: &Value| event["at"].as_str().is_some_and(|at| humantime::parse_rfc3339(at).is_ok());
+    assert!(events.iter().all(has_time), "{}", done.stdout);
     let count = |name| events.iter().filter(|event| event["event"] == name).count();
     assert_eq!((count("gone"), count("drained")), (2, 1), "{}", done.stdout);
 }

@@ -221,6 +221,33 @@ fn a_drained_pool_destroys_at_once_what_nobody_holds() {
     assert_eq!(world.finished, 1);
 }
 
+#[test]
+fn a_pool_that_ends_now_destroys_what_is_held_and_what_is_cleaned_too() {
+    let mut decider = Decider::new(plain(0, 2), Moment::ZERO, 13);
+    let held = warm_up(&mut decider);
+    let mut step = |event| decider.step(Moment::ZERO, Stock::default(), event).expect("legal");
+    let cleaned = RuntimeId(2);
+    step(Event::Returned { id: held, uses: 1, fate: Fate::Used });
+    assert_eq!(step(Event::ResetDone(held)), [Command::Put(held)]);
+    let stock = Stock { ready: 0, waiters: 1 };
+    let mut step = |event| decider.step(Moment::ZERO, stock, event).expect("legal");
+    for event in [
+        Event::Tick { lowest: 0 },
+        Event::Launched(cleaned),
+        Event::Booted(cleaned),
+        Event::Warmed(cleaned),
+        Event::Returned { id: cleaned, uses: 1, fate: Fate::Used },
+    ] {
+        step(event);
+    }
+    let mut step = |event| decider.step(Moment::ZERO, Stock::default(), event).expect("legal");
+    let retire = |id| Command::Retire(id, Reason::Drained);
+    assert_eq!(step(Event::DrainNow), [Command::Close, retire(held), retire(cleaned)]);
+    assert_eq!(step(Event::DrainNow), [], "they are on their way");
+    assert_eq!(step(Event::Gone(held)), []);
+    assert_eq!(step(Event::Gone(cleaned)), [Command::Finished]);
+}
+
 /// An actor's last words and the news of its death come from two sides.
 #[test]
 fn news_of_a_runtime_that_is_gone_changes_nothing() {
@@ -254,7 +281,7 @@ fn an_illegal_event_is_refused_and_changes_nothing() {
     let mut decider = Decider::new(plain(0, 1), Moment::ZERO, 10);
     let id = warm_up(&mut decider);
     let before = format!("{decider:?}");
-    let unknown = RuntimeId(99);
+    let (next, unknown) = (RuntimeId(2), RuntimeId(99));
     for event in [
         Event::Launched(id),
         Event::Booted(id),
@@ -265,6 +292,8 @@ fn an_illegal_event_is_refused_and_changes_nothing() {
         Event::LaunchFailed(unknown),
         Event::Crashed(unknown),
         Event::Gone(unknown),
+        Event::Warmed(next),
+        Event::Gone(next),
     ] {
         let refused = decider.step(Moment::ZERO, Stock::default(), event.clone());
         assert!(refused.is_err(), "{event:?}: {refused:?}");

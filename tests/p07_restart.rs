@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use decide_world::history::Mix;
 use decide_world::{Note, Plan, World, plain};
-use ostler::decide::{Event, Moment};
-use ostler::model::{PoolSpec, RestartSpec, RuntimeId};
+use ostler::decide::{Event, Moment, SlotKind, Strain};
+use ostler::model::{PoolSpec, RestartPolicy, RestartSpec, RuntimeId};
 use proptest::collection::vec;
 use proptest::prelude::any;
 use proptest::test_runner::{Config, TestRunner};
@@ -227,6 +227,68 @@ fn a_window_that_allows_none_waits_for_the_failures_to_age() {
     world.run(WINDOW * 2);
     assert_eq!(launches(&world)[1..], [died + WINDOW]);
     assert!(!world.decider.is_degraded());
+}
+
+/// What the settings do not want replaced is given up, which is told, and holds until they change.
+#[test]
+fn what_is_given_up_comes_back_with_new_settings() {
+    type End = fn(RuntimeId) -> Event;
+    let (failed, ended): (End, End) = (Event::Exited, Event::Finished);
+    for (policy, end, replaced) in [
+        (RestartPolicy::Always, failed, true),
+        (RestartPolicy::Always, ended, true),
+        (RestartPolicy::OnFailure, failed, true),
+        (RestartPolicy::OnFailure, ended, false),
+        (RestartPolicy::Never, failed, false),
+        (RestartPolicy::Never, ended, false),
+    ] {
+        let restart = RestartSpec { policy, ..pool(0, 0, 10).restart };
+        let mut world = World::new(PoolSpec { restart, ..plain(3, 3) }, Plan::CALM, 8);
+        world.run(Duration::from_secs(5));
+        for given_up in 1..=2 {
+            let id = *world.handoff.ready.front().expect("ready");
+            world.queue(end(id));
+            world.run(Duration::from_secs(5));
+            let given_up = if replaced { 0 } else { given_up };
+            assert_eq!(world.handoff.ready.len(), 3 - given_up, "{policy:?}");
+            assert_eq!(world.decider.given_up(), given_up, "{policy:?}");
+            let strain = (given_up > 0).then_some(Strain::GivenUp(given_up));
+            assert_eq!(world.decider.strain(), strain, "{policy:?}");
+            assert_eq!(world.decider.is_degraded(), given_up > 0, "{policy:?}");
+        }
+        world.reconfigure(|spec| spec.queue += 1);
+        world.run(Duration::from_secs(5));
+        assert_eq!((world.handoff.ready.len(), world.decider.given_up()), (3, 0), "{policy:?}");
+        assert!(!world.decider.is_degraded());
+    }
+}
+
+/// One beyond `max` is never replaced, and takes nothing from the others.
+#[test]
+fn the_end_of_an_overflow_runtime_gives_nothing_up() {
+    let restart = RestartSpec { policy: RestartPolicy::Never, ..RestartSpec::default() };
+    let mut world = World::new(PoolSpec { overflow: 1, restart, ..plain(1, 1) }, Plan::CALM, 9);
+    world.lease();
+    world.run(Duration::from_secs(5));
+    world.lease_with_overflow();
+    world.run(Duration::from_secs(5));
+    let beyond = world.decider.ledger().iter().find(|(_, slot)| slot.kind() == SlotKind::Overflow);
+    let (id, _) = beyond.expect("one beyond max");
+    world.queue(Event::Exited(id));
+    world.run(Duration::from_secs(5));
+    assert_eq!((world.decider.given_up(), world.decider.is_degraded()), (0, false));
+}
+
+#[test]
+fn a_degraded_pool_says_by_what() {
+    let mut world = World::new(pool(1, 2, 0), Plan::CALM, 6);
+    world.run(Duration::from_secs(10));
+    assert_eq!(world.decider.strain(), None);
+    kill(&mut world, 1);
+    assert_eq!(world.decider.strain(), Some(Strain::Window));
+    let mut world = World::new(pool(1, 2, 1000), Plan { launch_faults: 100, ..Plan::CALM }, 6);
+    world.run(Duration::from_mins(1));
+    assert_eq!(world.decider.strain(), Some(Strain::Launches));
 }
 
 #[test]

@@ -28,3 +28,18 @@ impl Warmth {
         unneeded
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_least_in_a_whole_window_is_told_at_its_end() {
+        let second = Duration::from_secs(1);
+        let mut warmth = Warmth::new(second);
+        let told: Vec<_> = [(1, 5), (2, 3), (3, 4), (4, 9), (5, 8), (7, 7), (8, 2)]
+            .map(|(at, lowest)| warmth.observe(second * at, lowest, second * 2))
+            .into();
+        assert_eq!(told, [0, 0, 3, 0, 8, 7, 0], "a window that ends late has no less to tell");
+    }
+}

@@ -57,7 +57,8 @@ impl World {
         if self.finished > 0 {
             assert!(self.runtimes.is_empty(), "finished with {:?}", self.runtimes);
         } else if !self.draining {
-            let room = self.decider.ledger().total(SlotKind::Pooled) < self.decider.spec().max;
+            let most = self.decider.spec().max.saturating_sub(self.decider.given_up());
+            let room = self.decider.ledger().total(SlotKind::Pooled) < most;
             assert_eq!(
                 self.handoff.mark.is_some(),
                 room,

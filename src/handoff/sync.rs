@@ -8,7 +8,32 @@ pub(super) use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// lease held across a yield.
 pub(super) use crossbeam_queue::ArrayQueue as Queue;
 
+#[cfg(not(miri))]
 pub(super) use crossbeam_utils::atomic::AtomicCell as Cell;
+#[cfg(miri)]
+pub(super) use stand_in::Cell;
 
 /// Waiters that have a seat.
 pub(super) const SEATS: usize = 1024;
+
+/// Crossbeam's cell moves a pointer as an integer, and Miri does not follow it there.
+#[cfg(miri)]
+mod stand_in {
+    use std::sync::{Mutex, PoisonError};
+
+    pub(in super::super) struct Cell<T>(Mutex<T>);
+
+    impl<T: Default> Cell<T> {
+        pub(in super::super) fn new(value: T) -> Self {
+            Self(Mutex::new(value))
+        }
+
+        pub(in super::super) fn store(&self, value: T) {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = value;
+        }
+
+        pub(in super::super) fn take(&self) -> T {
+            std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        }
+    }
+}

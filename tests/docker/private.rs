@@ -16,9 +16,9 @@ use crate::engine::{Engine, Kind, image, skip};
 
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// What Podman is told beside its command line.
+/// What Podman is told beside its command line. Locks in memory would be one with those of every other Podman here.
 const CONTAINERS: &str = "[containers]\ndefault_ulimits = [\"nofile=20000:20000\", \"nproc=32768:32768\"]\n\
-    [engine]\nruntime = \"runc\"\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\n";
+    [engine]\nruntime = \"runc\"\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\nlock_type = \"file\"\n";
 
 /// Dropped, it ends with all it has started.
 pub(crate) struct Private {

@@ -8,6 +8,7 @@ use tokio::runtime::{Handle, Id};
 use tokio::time::timeout;
 
 use super::address::Address;
+use super::{Flavor, podman};
 use crate::backend::BackendError;
 
 /// Longest an engine may take for what costs it nothing: a look, a list, a signal.
@@ -19,6 +20,7 @@ pub(super) const WORK: Duration = Duration::from_mins(2);
 #[derive(Debug)]
 pub(super) struct Engine {
     address: Address,
+    flavor: Flavor,
     /// One for each tokio runtime that has asked: a connection belongs to the runtime that made it.
     clients: Mutex<Vec<(Id, Docker)>>,
 }
@@ -59,18 +61,19 @@ impl EngineError {
 }
 
 impl Engine {
-    pub(super) fn new(address: Address) -> Self {
-        Self { address, clients: Mutex::default() }
+    pub(super) fn new(address: Address, flavor: Flavor) -> Self {
+        Self { address, flavor, clients: Mutex::default() }
     }
 
     pub(super) fn address(&self) -> &Address {
         &self.address
     }
 
-    /// The current tokio runtime's client, which speaks the newest version that both ends know.
+    /// The current tokio runtime's client, which speaks the newest version that both ends know, and with Podman one
+    /// that any of it knows: Podman asks half its tools for theirs before it says its own, which takes a second.
     ///
     /// # Errors
-    /// When the engine can't be reached to ask it for its version.
+    /// When the engine can't be reached.
     pub(super) async fn client(&self) -> Result<Docker, EngineError> {
         let runtime = Handle::current().id();
         if let Some(client) =
@@ -79,7 +82,10 @@ impl Engine {
             return Ok(client);
         }
         let client = self.connect().map_err(|source| self.unreachable(source))?;
-        let client = self.within(QUICK, client.negotiate_version()).await?;
+        let client = match self.flavor {
+            Flavor::Docker => self.within(QUICK, client.negotiate_version()).await?,
+            Flavor::Podman => self.within(QUICK, client.ping()).await.map(|_| client)?,
+        };
         self.with(|all| {
             all.retain(|(id, _)| *id != runtime);
             all.push((runtime, client.clone()));
@@ -128,13 +134,15 @@ impl Engine {
     fn connect(&self) -> Result<Docker, ApiError> {
         // The library's own limit is for the head of an answer only, and ours is the one that counts.
         let limit = WORK.as_secs();
+        let version = match self.flavor {
+            Flavor::Docker => API_DEFAULT_VERSION,
+            Flavor::Podman => podman::VERSION,
+        };
         match &self.address {
-            Address::Unix(path) => {
-                Docker::connect_with_unix(&path.to_string_lossy(), limit, API_DEFAULT_VERSION)
-            }
-            Address::Tcp(host) => Docker::connect_with_http(host, limit, API_DEFAULT_VERSION),
+            Address::Unix(path) => Docker::connect_with_unix(&path.to_string_lossy(), limit, version),
+            Address::Tcp(host) => Docker::connect_with_http(host, limit, version),
             Address::Tls { host, files } => {
-                Docker::connect_with_ssl(host, &files.key, &files.cert, &files.ca, limit, API_DEFAULT_VERSION)
+                Docker::connect_with_ssl(host, &files.key, &files.cert, &files.ca, limit, version)
             }
         }
     }

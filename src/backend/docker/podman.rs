@@ -2,9 +2,13 @@
 
 use std::fs;
 
+use bollard::ClientVersion;
 use bollard::models::{ContainerCreateBody, HostConfig, ResourcesUlimits};
 
 use crate::model::{ContainerSpec, Seccomp};
+
+/// Of Docker's API, what every Podman since its third speaks.
+pub(super) const VERSION: &ClientVersion = &ClientVersion { major_version: 1, minor_version: 40 };
 
 /// What Podman mounts writable over a read-only root, of any size, unless something else is mounted there.
 const WRITABLE_ANYWAY: [&str; 2] = ["/run", "/var/tmp"];

@@ -44,7 +44,7 @@ impl Site {
         let ground = Ground::new(&life, Path::new(&owner.state_dir))
             .map_err(|error| BackendError::passing(step(), error))?;
         Ok(Self {
-            engine: Arc::new(Engine::new(address)),
+            engine: Arc::new(Engine::new(address, flavor)),
             mark: Mark::new(&owner.instance, life, made_from),
             ground,
             running: Arc::default(),

@@ -55,6 +55,28 @@ impl Process {
         Ok(all.filter(|(_, parent)| *parent == own).map(|(process, _)| process).collect())
     }
 
+    /// Children of this process, at a small price: where the kernel lists them, one that changes hands at this moment may
+    /// be missing.
+    pub(crate) fn offspring(self) -> io::Result<Vec<Self>> {
+        let mut offspring = Vec::new();
+        for task in fs::read_dir(format!("/proc/{}/task", self.pid))? {
+            match fs::read_to_string(task?.path().join("children")) {
+                Ok(list) => {
+                    let pids = list.split_ascii_whitespace().filter_map(|pid| pid.parse().ok());
+                    offspring.extend(pids.filter_map(Self::find));
+                }
+                // A thread that has ended, or a kernel that lists none.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if offspring.is_empty() {
+            let all = Self::all()?.into_iter();
+            offspring.extend(all.filter(|(_, parent)| *parent == self.pid).map(|(process, _)| process));
+        }
+        Ok(offspring)
+    }
+
     /// Whether it is still there, if only to be reaped.
     pub(crate) fn is_there(self) -> bool {
         stat(self.pid).is_some_and(|stat| stat.started == self.started)

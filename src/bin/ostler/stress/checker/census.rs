@@ -30,18 +30,12 @@ impl Census {
 
     /// Keepers of ours: processes beside each of which one runtime lives.
     pub(in super::super) fn keepers() -> io::Result<Vec<Process>> {
-        let children = Process::children()?.into_iter();
-        Ok(children.filter(|child| child.is_alive() && child.text("cmdline").starts_with(KEEPER)).collect())
+        Ok(Process::children()?.into_iter().filter(Self::is_keeper).collect())
     }
 
-    /// The guest of each of these.
-    pub(in super::super) fn guests(keepers: &[Process]) -> io::Result<Vec<Process>> {
-        let all = Process::all()?.into_iter();
-        let kept = |parent: u32| keepers.iter().any(|keeper| keeper.pid == parent);
-        Ok(all
-            .filter(|(process, parent)| kept(*parent) && process.is_alive())
-            .map(|(process, _)| process)
-            .collect())
+    /// Whether a child of ours is one.
+    pub(in super::super) fn is_keeper(child: &Process) -> bool {
+        child.is_alive() && child.text("cmdline").starts_with(KEEPER)
     }
 
     /// Whether there are more runtimes at this moment than there may be.

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use anyhow::Context as _;
 use fastrand::Rng;
 use ostler::model::{Limits, ProcessSpec};
 use rustix::process::Signal;
@@ -32,18 +33,23 @@ impl Faults for Outside {
 
     fn inflict<'a>(&'a self, fault: Fault, scene: &'a Scene<'a>, rng: &'a mut Rng) -> Inflicted<'a> {
         Box::pin(async move {
-            let keepers = Census::keepers()?;
-            let guests = Census::guests(&keepers)?;
-            // A keeper without a guest is one that launches.
-            let all: Vec<_> = guests.iter().chain(&guests).chain(&keepers).copied().collect();
-            if all.is_empty() {
+            let own = Process::own().context("this process can't be looked at")?;
+            let mut keepers = own.offspring()?;
+            keepers.retain(Census::is_keeper);
+            if keepers.is_empty() {
                 return Ok(false);
             }
-            let victim = all[rng.usize(..all.len())];
+            let keeper = keepers.swap_remove(rng.usize(..keepers.len()));
+            // A keeper without a guest is one that launches.
+            let mut guests = keeper.offspring()?;
+            guests.retain(|guest| guest.is_alive());
+            let victim = match guests.first() {
+                Some(guest) if rng.u8(..3) > 0 => *guest,
+                _ => keeper,
+            };
             // Whichever of the two it is, the runtime is known by the guest.
-            scene.hurt(&format!("pid {}", victim.pid));
-            for guest in Census::guests(&[victim])? {
-                scene.hurt(&format!("pid {}", guest.pid));
+            for known in guests.iter().chain([&victim]) {
+                scene.hurt(&format!("pid {}", known.pid));
             }
             match fault {
                 Fault::Kill => victim.signal(Signal::KILL)?,

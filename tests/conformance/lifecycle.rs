@@ -207,3 +207,65 @@ pub(crate) async fn a_warm_up_that_fails(on: On) {
     assert!(cause.starts_with("warm_up: ") && cause.ends_with("ended with status 1"), "{cause}");
     stable.close().await;
 }
+
+pub(crate) async fn drained_twice_at_once(on: On) {
+    let stable = Stable::open(on, PoolSpec { min: 2, max: 2, ..PoolSpec::default() }).await;
+    stable.pool.ready(Duration::from_mins(1)).await.unwrap();
+    let lease = stable.lease().await;
+    let (pool, other, waiter) = (stable.pool.clone(), stable.pool.clone(), stable.pool.clone());
+    let ends = async {
+        stable.until("the idle one is gone", |status| status.ready == 0).await;
+        drop(lease);
+    };
+    let (first, second, refused, ()) = tokio::join!(
+        pool.drain(),
+        other.drain_within(Duration::from_secs(30)),
+        async { waiter.acquire().await.map(drop) },
+        ends
+    );
+    first.unwrap();
+    second.unwrap();
+    // It came before the drain or after it.
+    assert!(refused.is_ok() || matches!(refused.unwrap_err().kind(), ErrorKind::Closed));
+    stable.close().await;
+}
+
+/// P13 on every backend: nobody answers, and there is no patience with leases.
+pub(crate) async fn ended_while_all_hang(on: On) {
+    let health = HealthSpec { interval: Duration::from_mins(10), ..HealthSpec::default() };
+    let stable = Stable::open(on, PoolSpec { min: 3, max: 3, health, ..PoolSpec::default() }).await;
+    stable.pool.ready(Duration::from_mins(1)).await.unwrap();
+    let leases = [stable.lease().await, stable.lease().await, stable.lease().await];
+    for lease in &leases {
+        stable.freeze(lease).await;
+    }
+    let pool = stable.pool.clone();
+    // Half of the patience, and the rest at once.
+    let drain = tokio::spawn(async move { pool.drain_within(Duration::from_millis(100)).await });
+    let begun = Instant::now();
+    drain.await.unwrap().unwrap();
+    stable.close_within(Duration::ZERO).await;
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    drop(leases);
+}
+
+pub(crate) async fn ended_in_a_storm_of_launches(on: On) {
+    let spec = PoolSpec { min: 0, max: 6, launch_parallelism: 6, ..PoolSpec::default() };
+    let stable = Stable::open(on, spec).await;
+    let acquires: Vec<_> = (0..12)
+        .map(|_| {
+            let pool = stable.pool.clone();
+            tokio::spawn(async move { pool.acquire().await.map(drop) })
+        })
+        .collect();
+    // Somewhere between the first request to make one and the last that is made.
+    tokio::time::sleep(Duration::from_millis(fastrand::u64(..100))).await;
+    let begun = Instant::now();
+    stable.close().await;
+    for acquire in acquires {
+        if let Err(error) = acquire.await.unwrap() {
+            assert!(matches!(error.kind(), ErrorKind::Closed), "{error:?}");
+        }
+    }
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+}

@@ -52,7 +52,7 @@ conformance! {
     }
     lifecycle {
         all: one_lease_after_another worn_out discarded killed unhealthy nobody_waits_for_ever drained figures
-            a_warm_up_that_fails;
+            a_warm_up_that_fails drained_twice_at_once ended_while_all_hang ended_in_a_storm_of_launches;
         real: nothing_is_left_of_a_lease what_the_template_has a_stale_lease_is_refused;
     }
     hostile {

@@ -121,9 +121,14 @@ impl Stable {
 
     /// Ends it, and sees that nothing is left.
     pub(crate) async fn close(self) {
-        let Self { on, pool, mut events, ostler, instance, state, .. } = self;
         // No lease is out, so that it waits for the engine alone, which may be busy with other tests.
-        ostler.shutdown_within(Duration::from_secs(30)).await.unwrap();
+        self.close_within(Duration::from_secs(30)).await;
+    }
+
+    /// As [`close`](Self::close), with so much patience for leases.
+    pub(crate) async fn close_within(self, grace: Duration) {
+        let Self { on, pool, mut events, ostler, instance, state, .. } = self;
+        ostler.shutdown_within(grace).await.unwrap();
         drop(pool);
         let mut alive = std::collections::BTreeSet::new();
         while let Ok(Some(event)) = tokio::time::timeout(Duration::ZERO, events.next()).await {

@@ -41,11 +41,15 @@ impl Faults for Outside {
             }
             let keeper = keepers.swap_remove(rng.usize(..keepers.len()));
             // A keeper without a guest is one that launches.
-            let mut guests = keeper.offspring()?;
-            guests.retain(|guest| guest.is_alive());
+            let mut guests = guests(keeper)?;
             let victim = match guests.first() {
                 Some(guest) if rng.u8(..3) > 0 => *guest,
-                _ => keeper,
+                _ => {
+                    // It must not come to a guest, and that to a lease, between the look and what is done to it.
+                    keeper.signal(Signal::STOP)?;
+                    guests = self::guests(keeper)?;
+                    keeper
+                }
             };
             // Whichever of the two it is, the runtime is known by the guest.
             for known in guests.iter().chain([&victim]) {
@@ -68,6 +72,13 @@ impl Faults for Outside {
             Ok(true)
         })
     }
+}
+
+/// What a keeper keeps.
+fn guests(keeper: Process) -> std::io::Result<Vec<Process>> {
+    let mut guests = keeper.offspring()?;
+    guests.retain(|guest| guest.is_alive());
+    Ok(guests)
 }
 
 fn go_on_after(process: Process, pause: Duration) {

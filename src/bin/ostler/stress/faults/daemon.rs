@@ -43,7 +43,8 @@ impl DaemonPid {
             }
         };
         // The first is everybody's.
-        Pid::from_raw(number).filter(|_| number > 1).context("--daemon-pid: not a pid")
+        let number = Some(number).filter(|number| *number > 1);
+        number.and_then(Pid::from_raw).context("--daemon-pid: not a pid")
     }
 }
 

@@ -52,6 +52,25 @@ async fn a_guest_that_is_shut_down_is_known() {
     }
 }
 
+/// A cgroup may stay busy for a while after its last process has ended.
+#[tokio::test]
+async fn what_could_not_be_removed_at_first_is_removed_later() {
+    let mut runtime = Runtime::start(IsolationLevel::Auto).await;
+    let Some(cgroup) = runtime.cgroups.first().cloned() else {
+        assert!(!rustix::process::geteuid().is_root(), "no cgroup to try it on");
+        return runtime.end().await;
+    };
+    let inner = cgroup.join("inner");
+    std::fs::create_dir(&inner).unwrap();
+    for _ in 0..2 {
+        let error = runtime.instance.destroy().await.unwrap_err();
+        assert!(error.source.unwrap().to_string().contains(cgroup.to_str().unwrap()));
+    }
+    std::fs::remove_dir(&inner).unwrap();
+    runtime.instance.destroy().await.unwrap();
+    runtime.end().await;
+}
+
 #[tokio::test]
 async fn destroying_what_has_ended_is_harmless() {
     let mut runtime = Runtime::start(IsolationLevel::Auto).await;

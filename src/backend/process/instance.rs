@@ -33,10 +33,13 @@ impl Instance for Sandbox {
         let step = format!("end {}", self.handle());
         Box::pin(async move {
             let ended = ending.finish().await.map_err(|error| BackendError::passing(step.clone(), error))?;
-            if ended.left.is_empty() {
-                return Ok(());
+            // What was busy when it was tried last need not be now.
+            let Some(remains) = ended.left else { return Ok(()) };
+            let left = spawn_blocking(move || remains.remove()).await;
+            match left.map_err(|failed| BackendError::passing(step.clone(), failed))? {
+                left if left.is_empty() => Ok(()),
+                left => Err(BackendError::passing(step, format!("left behind: {}", left.join(", ")))),
             }
-            Err(BackendError::passing(step, format!("left behind: {}", ended.left.join(", "))))
         })
     }
 }

@@ -8,6 +8,7 @@ use rustix::process::{Signal, pidfd_send_signal};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use super::remains::Remains;
 use crate::protocol::{EXIT_NO_GUEST, EXIT_OUT_OF_MEMORY, EXIT_SIGNAL};
 
 /// How long a keeper may take to end its guest and clean up, before it is killed as well. Mostly that is a
@@ -27,8 +28,8 @@ pub(super) struct Ended {
     pub(super) cause: String,
     /// Last lines of the keeper's and the guest's error stream.
     pub(super) said: String,
-    /// What of the runtime could not be removed.
-    pub(super) left: Vec<String>,
+    /// What of the runtime could not be removed so far.
+    pub(super) left: Option<Arc<Remains>>,
 }
 
 impl Keeper {
@@ -66,7 +67,7 @@ impl End {
         ended.ok().and_then(|ended| ended.clone()).unwrap_or_else(|| Ended {
             cause: "lost sight of".to_owned(),
             said: String::new(),
-            left: Vec::new(),
+            left: None,
         })
     }
 }

@@ -206,12 +206,12 @@ impl Nursery {
             let Charge { child: Child { log, remains, .. }, ended, .. } = charge;
             let said = log.tail();
             if remains.are_gone() {
-                ended.send_replace(Some(Ended { cause, said, left: Vec::new() }));
+                ended.send_replace(Some(Ended { cause, said, left: None }));
                 return;
             }
             // The keeper was killed. Cleaning up in its place may take long, and others wait for this thread.
             clean_up(move || {
-                let left = remains.remove();
+                let left = (!remains.remove().is_empty()).then(|| Arc::new(remains));
                 ended.send_replace(Some(Ended { cause, said, left }));
             });
         }

@@ -59,7 +59,7 @@ pub enum ErrorKind {
     /// it can be made again. Retryable.
     Interrupted,
     /// The guest refused the operation: no such file, not allowed, no space. Final for this operation, nothing
-    /// else is wrong.
+    /// else is wrong; of what was used up ([`RefusalKind::Exhausted`]) another lease may have some: retryable.
     Refused(WireError),
     /// The lease was over before the operation. Final.
     Ended,
@@ -177,6 +177,7 @@ impl Error {
             | ErrorKind::Draining { .. }
             | ErrorKind::Interrupted
             | ErrorKind::Lost(_) => true,
+            ErrorKind::Refused(error) => error.is_retryable(),
             ErrorKind::Start(source) => {
                 source.downcast_ref::<BackendError>().is_some_and(|error| error.retryable)
             }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use decide_world::history::Mix;
 use decide_world::{Note, Plan, World, plain};
 use ostler::decide::{Event, Moment, SlotKind, Strain};
-use ostler::model::{PoolSpec, RestartPolicy, RestartSpec, RuntimeId};
+use ostler::model::{PoolSpec, Reason, RestartPolicy, RestartSpec, RuntimeId};
 use proptest::collection::vec;
 use proptest::prelude::any;
 use proptest::test_runner::{Config, TestRunner};
@@ -179,6 +179,21 @@ fn after_a_mass_failure_the_window_is_filled_at_once_and_not_more() {
     let first = times(&world, |note| matches!(note, Note::Warm(_))).into_iter().find(|at| *at > probe);
     assert_eq!(probe, died + WINDOW);
     assert_eq!(launches(&world).get(before + 4).copied(), first, "the rest when the probe has succeeded");
+}
+
+/// Whatever ends a runtime that nobody could lease yet, its launch has failed: the next waits.
+#[test]
+fn an_end_on_the_way_up_is_a_failed_launch() {
+    let slow = Plan { launch: Duration::from_secs(5), ..Plan::CALM };
+    let mut world = World::new(pool(1, 4, 1000), slow, 10);
+    world.run(Duration::from_millis(1));
+    let died = world.now;
+    kill(&mut world, 1);
+    assert_eq!(world.retired(Reason::LaunchFailed), 1);
+    world.run(Duration::from_secs(1));
+    let pause = launches(&world)[1] - died;
+    let full = world.decider.spec().restart.backoff;
+    assert!(full / 2 <= pause && pause <= full, "{pause:?} is not in {full:?}");
 }
 
 #[test]

@@ -306,6 +306,22 @@ fn a_runtime_made_from_the_old_spec_is_replaced_wherever_the_change_meets_it() {
     }
 }
 
+#[test]
+fn a_runtime_serves_max_uses_leases_and_not_one_more() {
+    for reset in [ResetPolicy::Wipe, ResetPolicy::None] {
+        let mut world = World::new(PoolSpec { reset, max_uses: Some(3), ..plain(1, 1) }, Plan::CALM, 18);
+        world.run(SECOND);
+        for lease in 1..=9 {
+            world.lease();
+            world.run(SECOND);
+            world.release(0, Fate::Used);
+            world.run(SECOND);
+            assert_eq!(world.retired(Reason::UsedUp), lease / 3, "{reset:?}, after {lease} leases");
+        }
+        assert_eq!(world.launches(), 4);
+    }
+}
+
 /// Health of an idle pool is no reason to keep it: the probes' ticks are not activity.
 #[test]
 fn ticks_are_not_activity() {

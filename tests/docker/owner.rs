@@ -211,8 +211,12 @@ async fn a_live_hosts_containers_are_let_be() {
         host.kill();
         let next = start(&engine, &instance, state.path(), 0).await;
         let started = Instant::now();
-        while !engine.containers(&instance).await.is_empty() {
-            assert!(started.elapsed() < SWEPT_WITHIN);
+        loop {
+            let left = engine.containers(&instance).await;
+            if left.is_empty() {
+                break;
+            }
+            assert!(started.elapsed() < SWEPT_WITHIN, "{:?}: {left:?} are still there", engine.kind);
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         next.shutdown_within(Duration::ZERO).await.unwrap();

@@ -50,12 +50,14 @@ async fn rounds(site: Weak<Site>, log: Logger) {
     loop {
         let Some(site) = site.upgrade() else { return };
         if !in_trouble && Instant::now() >= sweep_at {
-            match sweep(&site).await {
+            let swept = sweep(&site).await;
+            // What could not be removed was perhaps just ending.
+            sweep_at = Instant::now() + if swept.is_ok() { SWEEP } else { POLL };
+            match swept {
                 Ok(0) => {}
                 Ok(count) => info!(log, "orphans removed"; "count" => count),
                 Err(error) => warn!(log, "sweep: {}", with_causes(&error)),
             }
-            sweep_at = Instant::now() + SWEEP;
         }
         let looked = look(&site).await;
         match &looked {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use ostler::model::{BackendSpec, ProcessSpec};
 use ostler::{Config, Exec, Ostler, Pool, PoolSpec};
 
-use support::{Outcome, Per, median, ms, work};
+use support::{Outcome, Per, median, ms, resets, work};
 
 const ROUNDS: usize = 9;
 const FILES: usize = 50;
@@ -136,16 +136,7 @@ async fn read(pool: &Pool) -> Outcome<Duration> {
 /// From the release of a runtime that was used to its next lease.
 async fn reset() -> Outcome<Duration> {
     let (ostler, pool) = start(PoolSpec { min: 1, max: 1, ..spec() }).await?;
-    let mut times = Vec::new();
-    for _ in 0..ROUNDS * 11 {
-        let lease = pool.acquire().await?;
-        lease.write("left/behind", b"something").await?;
-        lease.exec(Exec::shell("sleep 100 & echo > /tmp/too")).await?;
-        let begun = Instant::now();
-        drop(lease);
-        drop(pool.acquire().await?);
-        times.push(begun.elapsed());
-    }
+    let times = resets(&pool, ROUNDS * 11).await?;
     ostler.shutdown().await?;
     Ok(median(times))
 }

@@ -20,7 +20,7 @@ use ostler::{Change, Config, Exec, Ostler, Pool, PoolSpec};
 
 use bare::{Bare, fork_and_exec};
 use stream::{Flood, flood};
-use support::{Outcome, Per, median, ms, work};
+use support::{Outcome, Per, median, ms, resets, work};
 
 const FILL: usize = 8;
 const AT_ONCE: usize = 4;
@@ -140,17 +140,8 @@ impl Bench {
             ms(engine) / ms(median(far_read)),
             "over the attach stream; 150 is wanted",
         );
-        let mut resets = Vec::new();
         drop((lease, far_lease));
-        for _ in 0..31 {
-            let lease = pool.acquire().await?;
-            lease.write("left/behind", b"something").await?;
-            lease.exec(Exec::shell("sleep 100 & echo > /tmp/too")).await?;
-            let begun = Instant::now();
-            drop(lease);
-            drop(pool.acquire().await?);
-            resets.push(begun.elapsed());
-        }
+        let resets = resets(&pool, 31).await?;
         add("reset_ms", ms(median(resets)), "release to leasable again; 10 is wanted");
         ostler.shutdown().await?;
         far.shutdown().await?;

@@ -1,6 +1,6 @@
 //! What the benchmarks of runtimes share: how they time, and the work that they have done.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ostler::{Exec, Pool};
 
@@ -31,6 +31,21 @@ pub(crate) async fn work(pool: &Pool, files: usize, per: Per, wc: &str) -> Outco
         assert!(output.stdout.starts_with(b"100 "), "{output:?}");
     }
     Ok(())
+}
+
+/// From the release of a pool's only runtime, which was used, to its next lease; so many times.
+pub(crate) async fn resets(pool: &Pool, times: usize) -> Outcome<Vec<Duration>> {
+    let mut took = Vec::new();
+    for _ in 0..times {
+        let lease = pool.acquire().await?;
+        lease.write("left/behind", b"something").await?;
+        lease.exec(Exec::shell("sleep 100 & echo > /tmp/too")).await?;
+        let begun = Instant::now();
+        drop(lease);
+        drop(pool.acquire().await?);
+        took.push(begun.elapsed());
+    }
+    Ok(took)
 }
 
 pub(crate) fn median(mut times: Vec<Duration>) -> Duration {

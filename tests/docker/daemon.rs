@@ -10,7 +10,7 @@ use rustix::process::Signal;
 
 use crate::engine::{Engine, Kind, Stable, config, spec, unique};
 use crate::private::Private;
-use crate::slow::Slow;
+use crate::relay::Relay;
 
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -74,7 +74,7 @@ async fn an_engine_that_hangs_or_is_killed_costs_no_slot() {
 #[tokio::test]
 async fn an_engine_that_is_slow_is_borne_and_one_that_is_too_slow_is_said() {
     for engine in Engine::all("a slow engine") {
-        let slow = Slow::before(&engine);
+        let slow = Relay::before(&engine);
         slow.delay(Duration::from_millis(150));
         let stable = Stable::open(&slow.engine(), &spec(), two()).await;
         every_slot(&stable.pool).await;

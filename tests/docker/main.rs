@@ -14,7 +14,7 @@ mod lease;
 mod logs;
 mod owner;
 mod private;
+mod relay;
 mod remote;
 mod service;
-mod slow;
 mod stats;

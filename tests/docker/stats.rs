@@ -1,4 +1,5 @@
 //! What containers use shows in the status and in the metrics, for as long as they live, and how each is spoken to.
+//! The engine is asked once for each container, and tells from then on.
 
 use std::time::{Duration, Instant};
 
@@ -7,8 +8,11 @@ use ostler::observe::Vitals;
 use ostler::{Exec, PoolSpec};
 
 use crate::engine::{Engine, Stable, spec};
+use crate::relay::Relay;
 
 const PATIENCE: Duration = Duration::from_secs(30);
+/// What keeps a processor busy, so that no two samples are alike.
+const BUSY: &str = "while :; do :; done";
 
 /// The first sample that is as it should be.
 async fn sampled(stable: &Stable, what: &str, holds: impl Fn(&Usage) -> bool) -> Vitals {
@@ -21,6 +25,20 @@ async fn sampled(stable: &Stable, what: &str, holds: impl Fn(&Usage) -> bool) ->
             return vitals.clone();
         }
         assert!(started.elapsed() < PATIENCE, "{what}: {status}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// The next sample after this one.
+async fn next(stable: &Stable, last: Usage) -> Usage {
+    let vitals = sampled(stable, "one more sample", |usage| usage.cpu > last.cpu).await;
+    vitals.usage.unwrap()
+}
+
+async fn until(what: &str, holds: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !holds() {
+        assert!(started.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -103,6 +121,62 @@ async fn what_nobody_wants_is_not_sampled() {
         // Longer than the first sample takes.
         lease.exec(Exec::shell("sleep 2")).await.unwrap();
         assert_eq!(stable.pool.status().runtimes[0].usage, None);
+        drop(lease);
+        stable.close().await;
+    }
+}
+
+#[tokio::test]
+async fn one_request_is_answered_for_as_long_as_a_container_lives() {
+    for engine in Engine::all("one stream a container") {
+        let relay = Relay::before(&engine);
+        let pool = PoolSpec { min: 2, max: 2, ..PoolSpec::default() };
+        let stable = Stable::open(&relay.engine(), &sampling(Transport::Auto), pool).await;
+        let lease = stable.pool.acquire().await.unwrap();
+        let other = stable.pool.acquire().await.unwrap();
+        let busy = [&lease, &other].map(|lease| lease.exec_stream(Exec::shell(BUSY).timeout(PATIENCE * 4)));
+        let mut sample = sampled(&stable, "a first sample", |_| true).await.usage.unwrap();
+        for _ in 0..3 {
+            sample = next(&stable, sample).await;
+            assert!(sample.cpus.is_some_and(|cpus| cpus < 64.0), "{sample:?}");
+        }
+        until("both are told of", || relay.streams_open() == 2).await;
+        assert_eq!(relay.streams_asked(), 2, "no sample took a request of its own");
+
+        drop(busy);
+        lease.discard();
+        until("its stream ends with a container", || relay.streams_open() < 2).await;
+        let successor = stable.pool.acquire().await.unwrap();
+        until("the next has its own", || relay.streams_asked() == 3 && relay.streams_open() == 2).await;
+        drop((successor, other));
+        stable.close().await;
+        until("none is left", || relay.streams_open() == 0).await;
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_breaks_or_falls_silent_is_opened_again() {
+    for engine in Engine::all("a stream that breaks") {
+        let relay = Relay::before(&engine);
+        let pool = PoolSpec { min: 1, max: 1, ..PoolSpec::default() };
+        let stable = Stable::open(&relay.engine(), &sampling(Transport::Auto), pool).await;
+        let lease = stable.pool.acquire().await.unwrap();
+        let busy = lease.exec_stream(Exec::shell(BUSY).timeout(PATIENCE * 8)).unwrap();
+        let before = sampled(&stable, "a first sample", |_| true).await.usage.unwrap();
+        assert_eq!(relay.streams_asked(), 1);
+
+        relay.cut();
+        next(&stable, before).await;
+        let asked = relay.streams_asked();
+        assert!(asked > 1, "{asked}");
+
+        relay.delay(Duration::from_hours(1));
+        until("it is given up", || relay.streams_asked() > asked).await;
+        relay.delay(Duration::ZERO);
+        let last = stable.pool.status().runtimes[0].usage.unwrap();
+        next(&stable, last).await;
+        until("only one is kept", || relay.streams_open() == 1).await;
+        drop(busy);
         drop(lease);
         stable.close().await;
     }

@@ -27,6 +27,7 @@ mod container;
 mod create;
 mod entry;
 mod exit;
+mod figures;
 mod ground;
 mod hash;
 mod image;

@@ -1,31 +1,35 @@
-//! What a container uses, as its engine counts it.
+//! The stream that an engine tells in what a container uses: one for each, held for as long as it lives.
 //!
-//! Each container is asked for on its own, once an interval: a stream would have the engine count every second for
-//! whoever looks every ten, and one container whose figures are slow must not hold up the others'.
+//! Docker tells each second, Podman every five, and what comes is thinned out to one sample an interval. It must be
+//! read at once all the same: what is left lying in a stream is old by the time that somebody wants it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use bollard::models::{ContainerBlkioStatEntry, ContainerMemoryStats, ContainerStatsResponse};
 use bollard::query_parameters::StatsOptionsBuilder;
 use futures_util::TryStreamExt;
 use slog::{Logger, debug, warn};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio::time::sleep;
 
 use super::client::{Engine, EngineError, QUICK};
+use super::figures::{looked, read};
 use crate::backend::with_causes;
 use crate::model::{Meter, Usage};
 
-/// A container's first figures are there after this long at most, so that a new one does not go unseen.
+/// A container's stream is asked for after this long at most, so that a new one does not go unseen.
 const FIRST: Duration = Duration::from_secs(1);
+/// Before a stream that broke is opened again; twice as long each time that nothing comes of it.
+const REOPEN: Duration = Duration::from_millis(250);
+/// Longest pause before that.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Samples one container, for as long as this lives.
 #[derive(Debug)]
 pub(super) struct Sampling {
     latest: watch::Receiver<Option<Usage>>,
-    /// One, which ends when this is dropped.
+    /// One, which ends when this is dropped, and its stream with it.
     task: JoinSet<()>,
 }
 
@@ -36,30 +40,27 @@ impl Sampling {
         let mut task = JoinSet::new();
         task.spawn(async move {
             // A pool's containers come together, and are not all to be asked for at the same moment.
-            let first = Instant::now() + interval.min(FIRST).mul_f64(fastrand::f64());
-            let mut ticks = interval_at(first, interval);
-            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            let mut failing = false;
-            let mut before = None;
+            sleep(interval.min(FIRST).mul_f64(fastrand::f64())).await;
+            let mut stream = Stream { engine, id, series: Series::new(interval), samples, in_vain: 0 };
+            let mut told = false;
             loop {
-                ticks.tick().await;
-                match fetch(&engine, &id).await {
-                    Ok(Some(found)) => {
-                        let now = Instant::now();
-                        samples.send_replace(Some(since(found, now, before)));
-                        before = Some((found.cpu, now));
-                        failing = false;
-                    }
-                    // It has ended, or is not quite there.
-                    Ok(None) | Err(EngineError::Conflict(_)) => {}
+                let ended = stream.follow().await;
+                // Figures came, so that it is news if there are none.
+                told &= stream.in_vain > 0;
+                match ended {
+                    // It has ended, is not quite there, or the engine has.
+                    Ok(()) | Err(EngineError::Conflict(_)) => {}
                     Err(EngineError::Missing(_)) => return,
-                    // Once, and an engine that is away is spoken of elsewhere.
-                    Err(error) if failing || error.is_absence() => debug!(log, "no figures"; "cause" => with_causes(&error)),
+                    // An engine that is away is spoken of elsewhere.
+                    Err(error) if told || error.is_absence() => {
+                        debug!(log, "no figures"; "cause" => with_causes(&error));
+                    }
                     Err(error) => {
-                        failing = true;
-                        warn!(log, "what containers use can't be told"; "container" => &id, "cause" => with_causes(&error));
+                        told = true;
+                        warn!(log, "what containers use can't be told"; "container" => &stream.id, "cause" => with_causes(&error));
                     }
                 }
+                sleep(pause(stream.in_vain, fastrand::f64())).await;
             }
         });
         Self { latest, task }
@@ -77,108 +78,118 @@ impl Sampling {
     }
 }
 
-/// With the share of processors since the sample before, which had used so much by then.
-fn since(found: Usage, now: Instant, before: Option<(Duration, Instant)>) -> Usage {
-    let cpus = before.and_then(|(cpu, then)| {
-        let (used, took) = (found.cpu.checked_sub(cpu)?, now.duration_since(then));
-        (!took.is_zero()).then(|| used.as_secs_f64() / took.as_secs_f64())
-    });
-    Usage { cpus, ..found }
+/// Where one container's figures come from, and go.
+struct Stream {
+    engine: Arc<Engine>,
+    id: String,
+    series: Series,
+    samples: watch::Sender<Option<Usage>>,
+    /// How often it was opened since anything came.
+    in_vain: u32,
 }
 
-/// The figures of now. Docker takes up to a second for them.
-async fn fetch(engine: &Engine, id: &str) -> Result<Option<Usage>, EngineError> {
-    let client = engine.client().await?;
-    let options = StatsOptionsBuilder::new().stream(false).one_shot(true).build();
-    let mut answers = std::pin::pin!(client.stats(id, Some(options)));
-    Ok(engine.within(QUICK, answers.try_next()).await?.as_ref().and_then(read))
+impl Stream {
+    /// Reads until the engine has no more to say, or has said nothing for too long: so does a connection that broke
+    /// somewhere on the way.
+    async fn follow(&mut self) -> Result<(), EngineError> {
+        self.in_vain = self.in_vain.saturating_add(1);
+        let client = self.engine.client().await?;
+        let options = StatsOptionsBuilder::new().stream(true).build();
+        let mut answers = std::pin::pin!(client.stats(&self.id, Some(options)));
+        while let Some(stats) = self.engine.within(QUICK, answers.try_next()).await? {
+            let Some(found) = read(&stats) else { continue };
+            self.in_vain = 0;
+            let at = looked(&stats).unwrap_or_else(SystemTime::now);
+            if let Some(sample) = self.series.take(found, at) {
+                self.samples.send_replace(Some(sample));
+            }
+        }
+        Ok(())
+    }
 }
 
-/// `None` of a container that does not run: Docker answers all the same, with next to nothing.
-fn read(stats: &ContainerStatsResponse) -> Option<Usage> {
-    let cpu = stats.cpu_stats.as_ref()?.cpu_usage.as_ref()?.total_usage.filter(|used| *used > 0)?;
-    let memory = used(stats.memory_stats.as_ref()?)?;
-    let disks = stats.blkio_stats.as_ref().and_then(|disks| disks.io_service_bytes_recursive.as_deref());
-    let disks = disks.unwrap_or_default();
-    let networks = stats.networks.iter().flatten().map(|(_, network)| network);
-    Some(Usage {
-        cpu: Duration::from_nanos(cpu),
-        cpus: None,
-        memory,
-        network_received: networks.clone().filter_map(|network| network.rx_bytes).sum(),
-        network_sent: networks.filter_map(|network| network.tx_bytes).sum(),
-        disk_read: moved(disks, "read"),
-        disk_written: moved(disks, "write"),
-    })
+/// The samples of one container, no nearer to each other than the interval.
+#[derive(Debug)]
+struct Series {
+    interval: Duration,
+    /// When the last was taken, and what had been used of processors by then.
+    last: Option<(SystemTime, Duration)>,
 }
 
-/// Without cached files that nobody has used lately, as `docker stats` has it. Podman does not tell how many they are.
-fn used(memory: &ContainerMemoryStats) -> Option<u64> {
-    let inactive = memory.stats.as_ref().and_then(|stats| {
-        // Version 1 of cgroups, then version 2.
-        stats.get("total_inactive_file").or_else(|| stats.get("inactive_file")).copied()
-    });
-    Some(memory.usage?.saturating_sub(inactive.unwrap_or_default()))
+impl Series {
+    fn new(interval: Duration) -> Self {
+        Self { interval, last: None }
+    }
+
+    /// What is found at a time, if it makes a sample, with the share of processors since the one before.
+    fn take(&mut self, found: Usage, at: SystemTime) -> Option<Usage> {
+        let mut cpus = None;
+        if let Some((then, cpu)) = self.last {
+            // A clock that was set back tells nothing but that.
+            if let Ok(took) = at.duration_since(then) {
+                // An engine is never quite on time.
+                if took < self.interval.mul_f64(0.9) {
+                    return None;
+                }
+                cpus = found.cpu.checked_sub(cpu).and_then(|used| share(used, took));
+            }
+        }
+        self.last = Some((at, found.cpu));
+        Some(Usage { cpus, ..found })
+    }
 }
 
-/// The operation has a capital in version 1 of cgroups.
-fn moved(disks: &[ContainerBlkioStatEntry], operation: &str) -> u64 {
-    let of_it = |entry: &&ContainerBlkioStatEntry| {
-        entry.op.as_deref().is_some_and(|op| op.eq_ignore_ascii_case(operation))
-    };
-    disks.iter().filter(of_it).filter_map(|entry| entry.value).sum()
+fn share(used: Duration, took: Duration) -> Option<f64> {
+    (!took.is_zero()).then(|| used.as_secs_f64() / took.as_secs_f64())
+}
+
+/// How long to wait after so many tries; `jitter` (0 to 1) picks from the upper half.
+fn pause(in_vain: u32, jitter: f64) -> Duration {
+    let full = REOPEN.saturating_mul(1 << in_vain.min(10)).min(PATIENCE);
+    full.mul_f64(0.5 + jitter / 2.0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn parsed(text: &str) -> Option<Usage> {
-        read(&serde_json::from_str(text).expect("an answer"))
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn used(cpu: u64) -> Usage {
+        Usage { cpu: SECOND * u32::try_from(cpu).expect("little"), ..Usage::default() }
     }
 
     #[test]
-    fn docker_on_both_versions_of_cgroups() {
-        let first = r#"{"cpu_stats":{"cpu_usage":{"total_usage":2000000000}},
-            "memory_stats":{"usage":5000,"stats":{"total_inactive_file":1000,"inactive_file":1}},
-            "networks":{"eth0":{"rx_bytes":3,"tx_bytes":4},"eth1":{"rx_bytes":30,"tx_bytes":40}},
-            "blkio_stats":{"io_service_bytes_recursive":[{"major":8,"minor":0,"op":"Read","value":5},
-            {"major":8,"minor":0,"op":"Write","value":6},{"major":8,"minor":0,"op":"Total","value":11}]}}"#;
-        let usage = parsed(first).expect("some");
-        assert_eq!((usage.cpu, usage.memory), (Duration::from_secs(2), 4000));
-        assert_eq!((usage.network_received, usage.network_sent), (33, 44));
-        assert_eq!((usage.disk_read, usage.disk_written), (5, 6));
-        let second = r#"{"cpu_stats":{"cpu_usage":{"total_usage":1}},
-            "memory_stats":{"usage":5000,"stats":{"inactive_file":2000}},
-            "blkio_stats":{"io_service_bytes_recursive":[{"op":"read","value":7},{"op":"write","value":8}]}}"#;
-        let usage = parsed(second).expect("some");
-        assert_eq!((usage.memory, usage.disk_read, usage.disk_written), (3000, 7, 8));
+    fn one_sample_an_interval_with_the_share_since_the_one_before() {
+        let mut series = Series::new(SECOND * 4);
+        let then = SystemTime::UNIX_EPOCH;
+        assert_eq!(series.take(used(1), then).map(|sample| sample.cpus), Some(None));
+        for early in 1..=3 {
+            assert_eq!(series.take(used(2), then + SECOND * early), None);
+        }
+        // A little before its time, as it may be.
+        let at = then + Duration::from_millis(3990);
+        let sample = series.take(used(7), at).expect("it was time");
+        assert!((sample.cpus.expect("a share") - 6.0 / 3.99).abs() < 1e-9, "{sample:?}");
+        assert_eq!(series.take(used(8), at + SECOND), None);
     }
 
     #[test]
-    fn podman_leaves_much_out() {
-        let usage = parsed(
-            r#"{"cpu_stats":{"cpu_usage":{"total_usage":37418751}},"memory_stats":{"usage":417792,"limit":25276510208},
-            "blkio_stats":{"io_service_bytes_recursive":null},"networks":{"network":{"rx_bytes":0,"tx_bytes":0}}}"#,
-        )
-        .expect("some");
-        assert_eq!((usage.memory, usage.disk_read), (417_792, 0));
+    fn what_goes_backwards_has_no_share_and_does_not_stop_the_series() {
+        let mut series = Series::new(SECOND);
+        let then = SystemTime::UNIX_EPOCH + SECOND * 100;
+        assert!(series.take(used(5), then).is_some());
+        assert_eq!(series.take(used(1), then + SECOND).map(|sample| sample.cpus), Some(None));
+        assert_eq!(series.take(used(2), then - SECOND * 50).map(|sample| sample.cpus), Some(None));
+        assert_eq!(series.take(used(3), then - SECOND * 49).map(|sample| sample.cpus), Some(Some(1.0)));
     }
 
     #[test]
-    fn one_that_has_ended_has_no_figures() {
-        let ended = r#"{"cpu_stats":{"cpu_usage":{"total_usage":0}},"memory_stats":{}}"#;
-        assert_eq!(parsed(ended), None);
-        assert_eq!(parsed("{}"), None);
-    }
-
-    #[test]
-    fn the_share_is_what_was_used_between_two_looks() {
-        let then = Instant::now();
-        let now = then + Duration::from_secs(4);
-        let found = Usage { cpu: Duration::from_secs(7), ..Usage::default() };
-        assert_eq!(since(found, now, None).cpus, None);
-        assert_eq!(since(found, now, Some((Duration::from_secs(1), then))).cpus, Some(1.5));
-        assert_eq!(since(found, now, Some((Duration::from_secs(8), then))).cpus, None);
+    fn the_pause_doubles_to_half_a_minute() {
+        assert_eq!(pause(0, 1.0), REOPEN);
+        assert_eq!(pause(1, 0.0), REOPEN);
+        assert_eq!(pause(2, 1.0), REOPEN * 4);
+        assert_eq!(pause(u32::MAX, 1.0), PATIENCE);
+        assert_eq!(pause(u32::MAX, 0.0), PATIENCE / 2);
     }
 }

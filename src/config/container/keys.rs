@@ -76,7 +76,7 @@ pub(in crate::config) const CONTAINER: &[Key<PoolSpec>] = variant_keys! {
     labels: Kind::Labels,
         "Labels beside ostler's own, which begin with `ostler.`.";
     stats_interval: ms(100, HOUR),
-        "Between two samples of what a container uses of cpu, memory, network and disk.";
+        "Least time between two samples of cpu, memory, network and disk. Docker tells each second, Podman every five.";
     tls.ca: Kind::Path,
         "Whom the engine's certificate is signed by. Without the three `$DOCKER_CERT_PATH`'s, if `$DOCKER_TLS_VERIFY` is set.";
     tls.cert: Kind::Path,

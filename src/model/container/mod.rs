@@ -109,8 +109,8 @@ pub struct ContainerSpec {
     pub labels: BTreeMap<String, String>,
     /// Files with what the main process of each container writes.
     pub logs: ContainerLogs,
-    /// Between two samples of a container's use of cpu, memory, network and disk. Default 10 s; 100 ms to 1 h;
-    /// none: no samples.
+    /// Between two samples of a container's use of cpu, memory, network and disk, at least: Docker tells each
+    /// second, Podman every five. Default 10 s; 100 ms to 1 h; none: no samples, and the engine counts nothing.
     pub stats_interval: Option<Duration>,
 }
 

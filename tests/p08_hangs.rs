@@ -1,5 +1,5 @@
-//! P8, P9: the thread that watches hangs, whatever it was doing. The pools are watched again by another one, soon and
-//! only once, and nobody who has a lease notices.
+//! P8, P9: a thread hangs, whatever it was doing: the one that watches, or the supervisor's. Another one takes over,
+//! soon and only once, and nobody who has a lease notices.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
@@ -14,6 +14,10 @@ use ostler::model::{BackendSpec, HealthSpec};
 use ostler::{Change, Events, Ostler, Pool, PoolSpec, Reason};
 use support::gated::Gates;
 use support::{eventually, sim};
+use tokio::sync::RwLock;
+
+/// Nobody starts any beside a test that counts them.
+static THREADS: RwLock<()> = RwLock::const_new(());
 
 /// Holds up whoever comes to one point, until it is opened.
 #[derive(Clone, Debug, Default)]
@@ -50,6 +54,16 @@ impl Barrier {
 }
 
 async fn start(actor: &'static str, barrier: &Barrier, gates: &Gates) -> (Ostler, Pool, Fake) {
+    start_at(actor, "", barrier, gates).await
+}
+
+/// The barrier is at all points of an actor that begin with these words.
+async fn start_at(
+    actor: &'static str,
+    words: &'static str,
+    barrier: &Barrier,
+    gates: &Gates,
+) -> (Ostler, Pool, Fake) {
     let spec = PoolSpec {
         backend: BackendSpec::Custom,
         min: 2,
@@ -65,8 +79,8 @@ async fn start(actor: &'static str, barrier: &Barrier, gates: &Gates) -> (Ostler
     let (fake, barrier) = (Fake::scripted(gates.clone()), barrier.clone());
     let ostler = Ostler::builder(sim::config(spec))
         .backend("sim", Arc::new(fake.clone()))
-        .sabotage(move |who, _| {
-            if who == actor {
+        .sabotage(move |who, point| {
+            if who == actor && point.starts_with(words) {
                 barrier.pass();
             }
         })
@@ -92,6 +106,7 @@ async fn until(events: &mut Events, mut wanted: impl FnMut(&Change) -> bool) -> 
 
 #[tokio::test]
 async fn a_watcher_that_hangs_is_replaced() {
+    let _beside_others = THREADS.read().await;
     for actor in ["Health", "Maintenance", "Metrics"] {
         let (barrier, gates) = (Barrier::default(), Gates::default());
         let (ostler, pool, fake) = start(actor, &barrier, &gates).await;
@@ -130,6 +145,7 @@ async fn a_watcher_that_hangs_is_replaced() {
 
 #[tokio::test]
 async fn a_host_whose_watchers_all_hang_serves_on_and_ends() {
+    let _alone = THREADS.write().await;
     let (barrier, gates) = (Barrier::default(), Gates::default());
     let (ostler, pool, fake) = start("Health", &barrier, &gates).await;
     let threads = || std::fs::read_dir("/proc/self/task").unwrap().count();
@@ -145,5 +161,107 @@ async fn a_host_whose_watchers_all_hang_serves_on_and_ends() {
     assert!(threads() <= before + 8, "{before} threads became {}", threads());
     ostler.shutdown_within(Duration::ZERO).await.unwrap();
     assert_eq!(fake.census().alive, 0);
+    barrier.open();
+}
+
+/// Ends one lease so that it is cleaned and one so that it is replaced, and fails a launch, until somebody is held up.
+async fn stir(pool: &Pool, barrier: &Barrier, gates: &Gates) {
+    gates.set(Point::Launch, Act::Fail);
+    drop(pool.acquire().await.unwrap());
+    pool.acquire().await.unwrap().discard();
+    eventually("a failure", || barrier.held_up() > 0 || pool.status().trouble.is_some()).await;
+    gates.set(Point::Launch, Act::Work);
+}
+
+#[tokio::test]
+async fn a_supervisor_that_hangs_is_replaced() {
+    let _beside_others = THREADS.read().await;
+    let messages =
+        ["Returned comes", "Returned done", "Reported comes", "Reported done", "Ticked comes", "Wake"];
+    let mut cases = tokio::task::JoinSet::new();
+    for point in messages.into_iter().chain(["Launch", "Reset", "Put", "Retire"]) {
+        cases.spawn(hang_at(point));
+    }
+    cases.join_all().await;
+}
+
+async fn hang_at(point: &'static str) {
+    let (barrier, gates) = (Barrier::default(), Gates::default());
+    let (ostler, pool, fake) = start_at("Supervisor", point, &barrier, &gates).await;
+    let mut events = ostler.events(100_000);
+    let lease = pool.acquire().await.unwrap();
+    lease.write("mine", "untouched").await.unwrap();
+
+    barrier.close();
+    stir(&pool, &barrier, &gates).await;
+    eventually(point, || barrier.held_up() == 1).await;
+    // Nobody looks at this one before there is another supervisor.
+    let asked = tokio::spawn({
+        let pool = pool.clone();
+        async move { pool.snapshot().await }
+    });
+    let change = until(&mut events, |change| matches!(change, Change::Recovered { .. })).await;
+    assert!(change.to_string().contains("hung"), "{point}: {change}");
+    assert_eq!(lease.read("mine").await.unwrap(), b"untouched", "{point}");
+    assert!(asked.await.unwrap().unwrap().runtimes.len() <= 3, "{point}");
+    eventually("whole again", || pool.status().ready >= 2).await;
+    for _ in 0..10 {
+        let other = pool.acquire().await.unwrap();
+        assert!(other.read("mine").await.is_err(), "{point}: not clean");
+        other.write("mine", "another's").await.unwrap();
+    }
+    eventually("and clean", || pool.status().ready >= 2).await;
+
+    // The old one wakes up, and has no say any more.
+    let (launched, retired) = (pool.status().launched, pool.status().retired);
+    barrier.open();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let status = pool.status();
+    assert_eq!((status.launched, &status.retired), (launched, &retired), "{point}: {status}");
+    assert_eq!(lease.read("mine").await.unwrap(), b"untouched", "{point}");
+    drop(lease);
+    pool.resize(3, 3).await.unwrap();
+    let leases = [pool.acquire().await, pool.acquire().await, pool.acquire().await];
+    assert!(leases.iter().all(Result::is_ok), "{point}: {leases:?}");
+    assert!(fake.census().alive <= 3, "{point}");
+    drop(leases);
+    ostler.shutdown().await.unwrap();
+    assert_eq!(fake.census().alive, 0, "{point}");
+    let more = async { while events.next().await.is_some() {} };
+    tokio::time::timeout(Duration::from_secs(20), more).await.expect("the events end");
+}
+
+#[tokio::test]
+async fn a_drain_outlives_the_supervisor_that_was_to_see_to_it() {
+    let _beside_others = THREADS.read().await;
+    for point in ["Drain comes", "Drain done", "Retire"] {
+        let (barrier, gates) = (Barrier::default(), Gates::default());
+        let (ostler, pool, fake) = start_at("Supervisor", point, &barrier, &gates).await;
+        barrier.close();
+        let drained = tokio::time::timeout(Duration::from_secs(20), pool.drain()).await;
+        drained.expect("does not end").unwrap();
+        assert_eq!(barrier.held_up(), 1, "{point}");
+        assert_eq!(fake.census().alive, 0, "{point}");
+        barrier.open();
+        ostler.shutdown().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_host_whose_supervisors_all_hang_serves_what_is_there_and_ends() {
+    let _alone = THREADS.write().await;
+    let (barrier, gates) = (Barrier::default(), Gates::default());
+    let (ostler, pool, _) = start_at("Supervisor", "", &barrier, &gates).await;
+    let threads = || std::fs::read_dir("/proc/self/task").unwrap().count();
+    let before = threads();
+    let lease = pool.acquire().await.unwrap();
+    barrier.all.store(true, Ordering::Relaxed);
+    barrier.close();
+    eventually("a second one", || barrier.held_up() >= 2).await;
+    lease.write("file", "content").await.unwrap();
+    assert!(threads() <= before + 8, "{before} threads became {}", threads());
+    let shutdown =
+        tokio::time::timeout(Duration::from_secs(20), ostler.shutdown_within(Duration::ZERO)).await;
+    assert!(shutdown.expect("does not end").is_err(), "nobody could see to the end of {lease:?}");
     barrier.open();
 }

@@ -216,9 +216,9 @@ fn backends_that_do_not_close_hold_up_nothing_however_many() {
     });
 }
 
-/// In real time, since the actors' own thread is what is blocked.
+/// In real time, since the thread of the runtimes is what is blocked.
 #[tokio::test]
-async fn a_backend_that_blocks_the_actors_thread_holds_up_nothing() {
+async fn a_backend_that_blocks_the_runtimes_thread_holds_up_nothing() {
     let blocks = Arc::new(AtomicBool::new(false));
     let stuck = Stuck { fake: Fake::new(&FakeSpec::default()), blocks: Arc::clone(&blocks) };
     let pool = PoolSpec { backend: BackendSpec::Custom, max_uses: Some(1), ..spec(2) };
@@ -231,6 +231,6 @@ async fn a_backend_that_blocks_the_actors_thread_holds_up_nothing() {
     // A machine that is busy with other things is given a second.
     let slack = Duration::from_secs(1);
     let ended = within(MORE + slack, ostler.shutdown_within(Duration::ZERO)).await;
-    let error = ended.expect_err("nobody could say what has become of them");
-    assert!(error.to_string().contains("names are not to be had"), "{error}");
+    let error = ended.expect_err("nobody could end them");
+    assert!(error.to_string().contains("sim/r3"), "its launch blocks, and it is named: {error}");
 }

@@ -7,7 +7,10 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
+use actix::dev::channel::{self, AddressReceiver};
 use actix::{Actor, Addr, AsyncContext, Context, Message};
+use actix_rt::ArbiterHandle;
+use tokio::task::JoinHandle;
 
 /// Pause before an actor that panicked is started again.
 pub(super) const RESTART_PAUSE: Duration = Duration::from_millis(100);
@@ -66,15 +69,60 @@ where
     context.set_mailbox_capacity(mailbox);
     let address = context.address();
     let life = actix_rt::spawn(context.into_future(actor(&address)));
-    let ended = async {
-        match life.await {
-            Ok(()) => None,
-            Err(error) => match error.try_into_panic() {
-                Ok(payload) => Some(Panicked::from_payload(payload.as_ref())),
-                // Cancelled: the arbiter is being taken down, and everything with it.
-                Err(_) => None,
-            },
+    (address, end_of(life))
+}
+
+async fn end_of(life: JoinHandle<()>) -> Option<Panicked> {
+    match life.await {
+        Ok(()) => None,
+        Err(error) => match error.try_into_panic() {
+            Ok(payload) => Some(Panicked::from_payload(payload.as_ref())),
+            // Cancelled: the arbiter is being taken down, and everything with it.
+            Err(_) => None,
+        },
+    }
+}
+
+/// Where an actor is to live.
+#[derive(Clone, Debug)]
+pub(super) enum Place {
+    /// On the caller's arbiter, or `LocalSet`.
+    Here,
+    On(ArbiterHandle),
+}
+
+/// An actor that is not born yet: it has an address already, which keeps what comes.
+pub(super) struct Cradle<A: Actor> {
+    address: Addr<A>,
+    receiver: AddressReceiver<A>,
+}
+
+impl<A: Actor<Context = Context<A>> + Send> Cradle<A> {
+    pub(super) fn new(mailbox: usize) -> Self {
+        let (sender, receiver) = channel::channel(mailbox);
+        Self { address: Addr::new(sender), receiver }
+    }
+
+    pub(super) fn address(&self) -> Addr<A> {
+        self.address.clone()
+    }
+
+    /// Starts it; `ended` is called there when it is no more, as [`start_monitored`] answers. Never blocks.
+    pub(super) fn start(
+        self,
+        place: &Place,
+        actor: A,
+        ended: impl FnOnce(Option<Panicked>) + Send + 'static,
+    ) {
+        let Self { receiver, .. } = self;
+        let start = move || {
+            let life = actix_rt::spawn(Context::with_receiver(receiver).into_future(actor));
+            actix_rt::spawn(async move { ended(end_of(life).await) });
+        };
+        match place {
+            Place::Here => start(),
+            // An arbiter that has ended drops it, and its address says so.
+            Place::On(arbiter) => drop(arbiter.spawn_fn(start)),
         }
-    };
-    (address, ended)
+    }
 }

@@ -14,6 +14,12 @@ impl Faults {
         Self(Some(saboteur))
     }
 
+    /// Whether nobody steps in anywhere.
+    #[inline]
+    pub(super) fn is_none(&self) -> bool {
+        self.0.is_none()
+    }
+
     #[inline]
     pub(super) fn pass(&self, actor: &str, point: impl FnOnce() -> String) {
         if let Some(saboteur) = &self.0 {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use actix::{Actor, ActorContext, Context, Handler, Message, Recipient};
 use slog::{debug, warn};
 
+use super::chair::Chair;
 use super::clock::Clock;
 use super::end::End;
 use super::faults::{Faults, before};
@@ -60,7 +61,7 @@ type Key = (PoolName, RuntimeId);
 pub(super) struct Health {
     watched: BTreeMap<Key, Watched>,
     due: BinaryHeap<Reverse<(Moment, Key)>>,
-    verdicts: Recipient<Verdict>,
+    supervisor: Chair,
     answers: Recipient<Probed>,
     clock: Arc<Clock>,
     pulse: Arc<Pulse>,
@@ -80,7 +81,7 @@ struct Watched {
 
 impl Health {
     pub(super) fn new(
-        verdicts: Recipient<Verdict>,
+        supervisor: Chair,
         answers: Recipient<Probed>,
         clock: Arc<Clock>,
         pulse: Arc<Pulse>,
@@ -91,7 +92,7 @@ impl Health {
         Self {
             watched: BTreeMap::new(),
             due: BinaryHeap::new(),
-            verdicts,
+            supervisor,
             answers,
             clock,
             pulse,
@@ -116,7 +117,7 @@ impl Health {
             watched.chart.note(model::Health::Unhealthy);
             warn!(self.log, "unhealthy"; "pool" => %pool, "runtime" => %runtime, "cause" => cause);
             self.watched.remove(key);
-            self.verdicts.do_send(Verdict { pool: key.0.clone(), id: key.1 });
+            self.supervisor.do_send(Verdict { pool: key.0.clone(), id: key.1 });
         }
     }
 }

@@ -1,7 +1,8 @@
 use std::sync::Arc;
 
-use actix::{Actor, ActorContext, Context, Handler, Message, Recipient};
+use actix::{Actor, ActorContext, Context, Handler, Message};
 
+use super::chair::Chair;
 use super::clock::{Clock, millis};
 use super::end::End;
 use super::faults::{Faults, before};
@@ -32,19 +33,14 @@ pub(super) struct Tend(pub(super) Arc<Shared>);
 pub(super) struct Maintenance {
     clock: Arc<Clock>,
     pulse: Arc<Pulse>,
-    supervisor: Recipient<Ticked>,
+    supervisor: Chair,
     pools: Vec<Arc<Shared>>,
     ticks: u32,
     faults: Faults,
 }
 
 impl Maintenance {
-    pub(super) fn new(
-        clock: Arc<Clock>,
-        pulse: Arc<Pulse>,
-        supervisor: Recipient<Ticked>,
-        faults: Faults,
-    ) -> Self {
+    pub(super) fn new(clock: Arc<Clock>, pulse: Arc<Pulse>, supervisor: Chair, faults: Faults) -> Self {
         Self { clock, pulse, supervisor, pools: Vec::new(), ticks: 0, faults }
     }
 }
@@ -78,7 +74,7 @@ impl Handler<MaintenanceTick> for Maintenance {
         }
         self.ticks += 1;
         // A supervisor that is behind has a tick in its mailbox already; it gets the next one soon.
-        if self.ticks >= ROUND && self.supervisor.try_send(Ticked).is_ok() {
+        if self.ticks >= ROUND && self.supervisor.try_send(Ticked) {
             self.ticks = 0;
         }
     }

@@ -1,21 +1,26 @@
 //! The actors: a thin shell around [`decide`](crate::decide).
 //!
 //! ```text
-//!   arbiter "ostler"                                   arbiter "ostler-watch"
-//!   ┌────────────────────────────────────┐             ┌──────────────────────────┐
-//!   │ Supervisor ── Begin Reset Retire ─▶│ Runtime ×N  │ Health       probes, verdicts
-//!   │   ▲  ▲  ▲                          │  │   ▲      │ Maintenance  ticks, the coarse clock
-//!   │   │  │  └──────── Reported ────────┼──┘   └─Probe┤ Metrics      figures, event stream
-//!   │   │  └─────────── Verdict, Ticked ─┼─────────────┤                          │
-//!   └───┼────────────────────────────────┘             └──────────────────────────┘
-//!       └── Returned, StockLow: from the handoff, on any thread
+//!   supervisor's arbiter     thread "ostler"            watchers' arbiter
+//!   ┌────────────┐           ┌─────────────────┐        ┌──────────────────────────┐
+//!   │ Supervisor │── Begin ─▶│ Runtime ×N      │        │ Health       probes, verdicts
+//!   │ ▲  ▲  ▲    │   Reset   │  │   ▲  their   │        │ Maintenance  ticks, the coarse clock
+//!   │ │  │  │    │   Retire  │  │   │  I/O     │        │ Metrics      figures, event stream
+//!   │ │  │  └────┼─ Reported ┼──┘   └──────────┼─ Probe ┤                          │
+//!   │ │  └───────┼───────────┼─────────────────┼────────┤ Verdict, Ticked          │
+//!   └─┼──────────┘           │ Office   Watch  │        └──────────────────────────┘
+//!     │                      └─────────────────┘
+//!     └── Returned, StockLow: from the handoff, on any thread
 //! ```
 //!
-//! Lease traffic and watching are on two threads, so that a flood of one cannot hold up the other. A panic ends
+//! Decisions, runtimes and watching are on three threads, so that a flood of one cannot hold up the others. A panic ends
 //! with the handler it happened in: the Supervisor starts over from what the Runtimes say of themselves, a Runtime
-//! ends what it stands for and is replaced; a Health, Maintenance or Metrics that panics is started again, and all three on another
-//! thread when theirs [hangs](watch::Watch). Tickers are tasks of their own, because a flooded actor would starve its own timers.
+//! ends what it stands for and is replaced; a Health, Maintenance or Metrics that panics is started again. When the
+//! watchers' thread [hangs](watch::Watch) all three are started on another, and when the supervisor's
+//! [does](office::Office), another supervisor takes over what it left. Tickers are tasks of their own, because a flooded
+//! actor would starve its own timers.
 
+mod chair;
 mod clock;
 mod contain;
 mod end;
@@ -23,6 +28,7 @@ mod faults;
 mod health;
 mod maintenance;
 mod metrics;
+mod office;
 mod pulse;
 mod receipt;
 mod runtime;
@@ -33,6 +39,7 @@ mod tree;
 mod watch;
 mod watchers;
 
+pub(crate) use chair::{Chair, Unheard};
 pub(crate) use faults::Faults;
 pub(crate) use metrics::Subscriber;
 pub(crate) use receipt::Receipt;

@@ -178,10 +178,15 @@ pub(super) struct Calls {
 }
 
 impl Shared {
-    pub(super) fn new(name: PoolName, backend: String, spec: PoolSpec, calls: Calls) -> Arc<Self> {
+    pub(super) fn new(
+        name: PoolName,
+        backend: String,
+        spec: PoolSpec,
+        calls: Calls,
+        runtime: Handle,
+    ) -> Arc<Self> {
         let knobs = Knobs::default();
         knobs.set(&spec);
-        let runtime = Handle::current();
         let hooks = Hooks { on_return: calls.returned, on_low: calls.low };
         Arc::new(Self {
             name,

@@ -3,26 +3,26 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use actix::Addr;
 use actix_rt::System;
 use slog::crit;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
+use super::chair::Chair;
 use super::clock::Clock;
-use super::contain::{MAILBOX, start_monitored};
+use super::contain::{Cradle, MAILBOX, Place};
 use super::end::End;
 use super::faults::Faults;
 use super::metrics::{Audience, Flush, Subscriber};
-use super::receipt::insist;
-use super::supervisor::Supervisor;
+use super::office::Office;
+use super::supervisor::{Estate, Founding, Supervisor, Term};
 use super::watch::Watch;
 use super::watchers::Watchers;
 
 /// Where the actors run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Placement {
-    /// On two threads of their own.
+    /// On three threads of their own.
     #[default]
     OwnThreads,
     /// All on the caller's `LocalSet`, so that a test with paused time controls them.
@@ -31,7 +31,7 @@ pub(crate) enum Placement {
 
 /// The running actors.
 pub(crate) struct Tree {
-    pub(crate) supervisor: Addr<Supervisor>,
+    pub(crate) supervisor: Chair,
     pub(crate) runtime: Handle,
     audience: Arc<Audience>,
     thread: Option<Thread>,
@@ -56,7 +56,16 @@ impl Tree {
     ) -> io::Result<Self> {
         match placement {
             Placement::Here => {
-                let (tree, watchers) = plant(seed, faults, log);
+                let founding = found(Place::Here, faults, log);
+                let (cradle, death_log) = (Cradle::new(MAILBOX), founding.log.clone());
+                let (chair, term) = (Chair::new(cradle.address()), Arc::<Term>::default());
+                let supervisor = Supervisor::new(founding.clone(), chair.clone(), term, Estate::new(seed));
+                cradle.start(&Place::Here, supervisor, move |panicked| {
+                    if let Some(panicked) = panicked {
+                        crit!(death_log, "supervisor lost"; "cause" => %panicked);
+                    }
+                });
+                let (tree, watchers) = plant(founding, chair, seed);
                 actix_rt::spawn(watchers.start());
                 Ok(tree)
             }
@@ -66,7 +75,13 @@ impl Tree {
                 let (stop, stopped) = oneshot::channel();
                 let ended = thread::Builder::new().name("ostler".to_owned()).spawn(move || {
                     System::with_tokio_rt(move || runtime).block_on(async move {
-                        let (tree, watchers) = plant(seed, faults, log);
+                        let here = Place::On(System::current().arbiter().clone());
+                        let founding = found(here, faults, log);
+                        let mut office = match Office::open(founding.clone(), seed) {
+                            Ok(office) => office,
+                            Err(error) => return drop(planted.send(Err(error))),
+                        };
+                        let (tree, watchers) = plant(founding, office.chair(), seed);
                         let mut watch = match Watch::start(watchers) {
                             Ok(watch) => watch,
                             Err(error) => return drop(planted.send(Err(error))),
@@ -76,8 +91,9 @@ impl Tree {
                             // An error is as good: whoever could stop us is gone.
                             _ = stopped => {}
                             never = watch.guard() => match never {},
+                            never = office.guard() => match never {},
                         }
-                        watch.end().await;
+                        tokio::join!(watch.end(), office.close());
                     });
                 })?;
                 let gone = |_| io::Error::other("the actors ended while starting");
@@ -95,13 +111,17 @@ impl Tree {
     /// Waits until subscribers have been told all that has happened, or nobody is left who could.
     pub(crate) async fn flush(&self) {
         let (told, heard) = oneshot::channel();
+        let replaced = self.supervisor.replaced();
         self.supervisor.do_send(Flush(told));
-        drop(heard.await);
+        tokio::select! {
+            _ = heard => {}
+            () = replaced => {}
+        }
     }
 
     /// Tells the actors to end, pools or not.
     pub(crate) async fn end(&self) {
-        insist(&self.supervisor, End).await;
+        self.supervisor.insist(End).await;
     }
 
     /// Stops what they run on, and waits for its threads, but not for longer than `limit`; answers whether they have
@@ -124,27 +144,16 @@ impl Tree {
     }
 }
 
-/// Starts the supervisor; the watchers are still to be started, here or elsewhere.
-fn plant(seed: u64, faults: Faults, log: slog::Logger) -> (Tree, Watchers) {
-    let clock = Arc::new(Clock::start());
-    let audience = Arc::new(Audience::default());
-    let actor = Supervisor::new(Arc::clone(&clock), Arc::clone(&audience), seed, faults.clone(), log.clone());
-    let (supervisor, ended) = start_monitored(move |_: &Addr<Supervisor>| actor, MAILBOX);
-    let death_log = log.clone();
-    actix_rt::spawn(async move {
-        // Its handlers contain their panics; this would be one of actix's own.
-        if let Some(panicked) = ended.await {
-            crit!(death_log, "supervisor lost"; "cause" => %panicked);
-        }
-    });
-    let watchers = Watchers {
-        supervisor: supervisor.clone(),
-        clock: Arc::clone(&clock),
-        audience: Arc::clone(&audience),
-        pulse: Arc::default(),
-        seed,
-        faults,
-        log,
-    };
-    (Tree { supervisor, runtime: Handle::current(), audience, thread: None }, watchers)
+/// What supervisors are made from; called where Runtimes live.
+fn found(stable: Place, faults: Faults, log: slog::Logger) -> Founding {
+    let (clock, audience) = (Arc::new(Clock::start()), Arc::new(Audience::default()));
+    Founding { clock, audience, stable, runtime: Handle::current(), faults, log }
+}
+
+/// The watchers are still to be started, here or elsewhere.
+fn plant(founding: Founding, chair: Chair, seed: u64) -> (Tree, Watchers) {
+    let Founding { clock, audience, runtime, faults, log, .. } = founding;
+    let (supervisor, pulse) = (chair.clone(), Arc::default());
+    let watchers = Watchers { supervisor, clock, audience: Arc::clone(&audience), pulse, seed, faults, log };
+    (Tree { supervisor: chair, runtime, audience, thread: None }, watchers)
 }

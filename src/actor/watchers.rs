@@ -4,6 +4,7 @@ use std::time::Duration;
 use actix::{Actor, Addr, Context, Handler, Message};
 use slog::crit;
 
+use super::chair::Chair;
 use super::clock::{CLOCK_INTERVAL, Clock};
 use super::contain::{MAILBOX, RESTART_PAUSE, start_monitored};
 use super::faults::Faults;
@@ -11,8 +12,7 @@ use super::health::{Health, HealthTick};
 use super::maintenance::{Maintenance, MaintenanceTick};
 use super::metrics::{Audience, Metrics};
 use super::pulse::Pulse;
-use super::receipt::insist;
-use super::supervisor::{Attend, Supervisor};
+use super::supervisor::Attend;
 
 /// How often Health looks who is due.
 const HEALTH_INTERVAL: Duration = Duration::from_millis(20);
@@ -20,7 +20,7 @@ const HEALTH_INTERVAL: Duration = Duration::from_millis(20);
 /// What Health, Maintenance and Metrics are made from, as often as need be.
 #[derive(Clone)]
 pub(super) struct Watchers {
-    pub(super) supervisor: Addr<Supervisor>,
+    pub(super) supervisor: Chair,
     pub(super) clock: Arc<Clock>,
     pub(super) audience: Arc<Audience>,
     pub(super) pulse: Arc<Pulse>,
@@ -38,9 +38,9 @@ impl Watchers {
             let make = move |address: &Addr<Health>| {
                 of.attend(Attend::Health(address.clone()));
                 tick(address.clone(), HEALTH_INTERVAL, || HealthTick);
-                let (verdicts, answers) = (of.supervisor.clone().recipient(), address.clone().recipient());
+                let (supervisor, answers) = (of.supervisor.clone(), address.clone().recipient());
                 let (clock, pulse) = (Arc::clone(&of.clock), Arc::clone(&of.pulse));
-                Health::new(verdicts, answers, clock, pulse, of.seed, of.faults.clone(), of.log.clone())
+                Health::new(supervisor, answers, clock, pulse, of.seed, of.faults.clone(), of.log.clone())
             };
             health.keep("health", make).await;
         });
@@ -49,7 +49,7 @@ impl Watchers {
             let make = move |address: &Addr<Maintenance>| {
                 of.attend(Attend::Maintenance(address.clone()));
                 tick(address.clone(), CLOCK_INTERVAL, || MaintenanceTick);
-                let supervisor = of.supervisor.clone().recipient();
+                let supervisor = of.supervisor.clone();
                 Maintenance::new(Arc::clone(&of.clock), Arc::clone(&of.pulse), supervisor, of.faults.clone())
             };
             maintenance.keep("maintenance", make).await;
@@ -73,7 +73,7 @@ impl Watchers {
     /// Has an actor's address reach the supervisor, whatever befalls that.
     fn attend(&self, attend: Attend) {
         let supervisor = self.supervisor.clone();
-        actix_rt::spawn(async move { insist(&supervisor, attend).await });
+        actix_rt::spawn(async move { supervisor.insist(attend).await });
     }
 
     /// Starts an actor, and again whenever it panics.

@@ -117,9 +117,10 @@ pub enum Change {
     Healed,
     /// All runtimes are gone after a drain.
     Drained,
-    /// The supervisor panicked, which is a defect of ostler's own, and started over. No lease was lost.
+    /// The supervisor panicked, or hung for two seconds and another one took its place, and started over. No lease was
+    /// lost.
     Recovered {
-        /// The panic, in words.
+        /// The panic in words, or that it hung.
         cause: String,
     },
     /// Health, ageing and events were looked after by nobody for a while: two seconds, or more when others hung too.

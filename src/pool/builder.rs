@@ -46,7 +46,7 @@ impl Builder {
         self
     }
 
-    /// Runs the actors on the caller's `tokio::task::LocalSet` instead of two threads of their own. For tests that
+    /// Runs the actors on the caller's `tokio::task::LocalSet` instead of three threads of their own. For tests that
     /// stop or steer tokio's clock; with the fake backend every run with the same seed is then the same.
     pub fn on_this_thread(mut self) -> Self {
         self.placement = Placement::Here;

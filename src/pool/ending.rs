@@ -4,13 +4,12 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::Addr;
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
 use super::timer::within;
 use super::{ErrorKind, Pool, ask};
-use crate::actor::{Drain, DrainNow, Supervisor};
+use crate::actor::{Chair, Drain, DrainNow};
 use crate::model::{PoolName, State};
 
 /// How long runtimes may take to go after they were told to go at once.
@@ -79,16 +78,19 @@ pub(super) async fn drain_all(
 }
 
 /// Drains a pool, starting at once. Ready when it has drained, or can't any more.
-pub(super) fn drain(
-    supervisor: &Addr<Supervisor>,
-    name: &PoolName,
-) -> impl Future<Output = ()> + Send + use<> {
+pub(super) fn drain(supervisor: &Chair, name: &PoolName) -> impl Future<Output = ()> + Send + use<> {
     let (supervisor, name) = (supervisor.clone(), name.clone());
     let (finished, done) = oneshot::channel();
+    let replaced = supervisor.replaced();
     supervisor.do_send(Drain { pool: name.clone(), finished });
     async move {
-        if done.await.is_err() {
-            // Lost in a panic of the supervisor, or there is none any more.
+        let finished = tokio::select! {
+            biased;
+            done = done => done.is_ok(),
+            () = replaced => false,
+        };
+        if !finished {
+            // Lost with a supervisor that panicked or hung, or there is none any more.
             let again = |finished| Drain { pool: name.clone(), finished };
             let _: Result<(), ErrorKind> = ask::ask(&supervisor, again).await;
         }

@@ -3,14 +3,13 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::Addr;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::acquire::Acquire;
 use super::lease::Lease;
 use super::{Error, ErrorKind, LeaseRequest, ask, ending, timer};
-use crate::actor::{Drain, Inspect, Reconfigure, Resource, Shared, Supervisor};
+use crate::actor::{Chair, Drain, Inspect, Reconfigure, Resource, Shared, Supervisor};
 use crate::config::Config;
 use crate::guest::Session;
 use crate::handoff::Taken;
@@ -27,7 +26,7 @@ const RETRY_AFTER: (Duration, Duration) = (Duration::from_millis(10), Duration::
 #[derive(Clone, Debug)]
 pub struct Pool {
     pub(super) shared: Arc<Shared>,
-    pub(super) supervisor: Addr<Supervisor>,
+    pub(super) supervisor: Chair,
 }
 
 impl Pool {

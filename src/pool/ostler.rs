@@ -28,7 +28,7 @@ const STOPPED: Duration = Duration::from_millis(1950);
 
 /// Keeps the pools of a configuration. The first thing an application makes, and the last it ends.
 ///
-/// Runs on two threads of its own; its handles work from any async runtime, and from none through
+/// Runs on three threads of its own; its handles work from any async runtime, and from none through
 /// [`blocking`](super::blocking). Dropped without [`shutdown`](Self::shutdown), it ends everything in the background.
 pub struct Ostler {
     /// `None` once it has been shut down.
@@ -185,13 +185,16 @@ impl Ostler {
         let (answer, opened) = oneshot::channel();
         let backend = Arc::clone(&made_by.backend);
         let supervisor = tree.supervisor.clone();
+        let replaced = supervisor.replaced();
         supervisor.do_send(OpenPool { name: name.clone(), spec: spec.clone(), made_by, answer });
-        // Interrupted, unless it has ended.
-        let lost = |_| {
-            let kind = if supervisor.connected() { ErrorKind::Interrupted } else { ErrorKind::Closed };
-            Error::new("start", kind)
+        let opened = tokio::select! {
+            biased;
+            opened = opened => opened.ok(),
+            () = replaced => None,
         };
-        let shared = opened.await.map_err(lost)?;
+        // Interrupted, unless it has ended.
+        let kind = || if supervisor.is_taken() { ErrorKind::Interrupted } else { ErrorKind::Closed };
+        let shared = opened.ok_or_else(|| Error::new("start", kind()))?;
         self.pools.insert(name.clone(), Running { pool: Pool { shared, supervisor }, backend });
         Ok(())
     }

@@ -67,8 +67,8 @@ pub(in crate::actor) enum Report {
     Warmed,
     /// It did not get that far.
     LaunchFailed(String),
-    /// Clean, looked at from inside and outside.
-    ResetDone { took: Duration },
+    /// Clean after this epoch, looked at from inside and outside.
+    ResetDone { ended: Epoch, took: Duration },
     /// Not clean, or not known to be.
     ResetFailed(String),
     /// It ended by itself.

@@ -12,21 +12,21 @@ mod probing;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message, Recipient};
+use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message};
 use slog::{crit, debug, warn};
 use tokio::sync::oneshot;
 
+use super::chair::Chair;
 use super::contain::{Panicked, Takes, catch, contain};
 use super::faults::{Faults, after, before};
 use crate::backend::{Backend, BackendError, Exit, Instance, Launch, Launched};
 use crate::guest::Wire;
 use crate::model::{Epoch, PoolName, Port, RuntimeId, State};
 
-pub(super) use badge::{Badge, Ware};
+pub(super) use badge::{Badge, Ware, Words};
 pub(super) use life::{Blueprint, causes};
 pub(super) use messages::{Begin, Probe, Probed, Report, Reported, Reset, Retire};
 use messages::{Destroy, Destroyed, Ended, Made, ResetEnded, WarmedUp};
@@ -42,8 +42,8 @@ pub(super) struct Runtime {
     id: RuntimeId,
     backend: Arc<dyn Backend>,
     blueprint: Arc<Blueprint>,
-    supervisor: Recipient<Reported>,
-    badge: Rc<Badge>,
+    supervisor: Chair,
+    badge: Arc<Badge>,
     faults: Faults,
     log: slog::Logger,
     /// Pings and resets go here; the data wire has left with the ticket.
@@ -70,8 +70,8 @@ impl Runtime {
         (pool, id): (PoolName, RuntimeId),
         backend: Arc<dyn Backend>,
         blueprint: Arc<Blueprint>,
-        supervisor: Recipient<Reported>,
-        badge: Rc<Badge>,
+        supervisor: Chair,
+        badge: Arc<Badge>,
         faults: Faults,
         log: slog::Logger,
     ) -> Self {
@@ -97,10 +97,12 @@ impl Runtime {
     }
 
     fn report(&self, report: Report) {
-        if matches!(report, Report::LaunchFailed(_) | Report::ResetFailed(_) | Report::Exited(_)) {
-            self.badge.fall();
-        }
-        let number = self.badge.next_report();
+        let falls = matches!(report, Report::LaunchFailed(_) | Report::ResetFailed(_) | Report::Exited(_));
+        let number = self.badge.report(1, |words| words.fallen |= falls);
+        self.tell(number, report);
+    }
+
+    fn tell(&self, number: u64, report: Report) {
         self.supervisor.do_send(Reported { pool: self.pool.clone(), id: self.id, number, report });
     }
 
@@ -141,6 +143,14 @@ impl Runtime {
     {
         let address = context.address();
         actix_rt::spawn(async move { address.do_send(message(contain(io).await)) });
+    }
+
+    fn cleaned(&self, ended: Epoch, took: Duration) {
+        let number = self.badge.report(1, |words| {
+            words.cleaned_after = ended;
+            words.state = State::Circulating;
+        });
+        self.tell(number, Report::ResetDone { ended, took });
     }
 
     fn launch_failed(&mut self, cause: String) {
@@ -227,10 +237,10 @@ impl Takes<Made> for Runtime {
         }
         self.control = Some(Arc::clone(&control));
         self.data = Some(data);
-        self.badge.enter(State::Warming);
-        self.report(Report::Launched);
+        let number = self.badge.report(2, |words| words.state = State::Warming);
+        self.tell(number, Report::Launched);
         // Backends hand over guests that have said hello.
-        self.report(Report::Booted);
+        self.tell(number + 1, Report::Booted);
         self.epoch = Epoch(1);
         let warm_up = life::warm_up(control, Arc::clone(&self.blueprint));
         Self::start(context, warm_up, |result| {
@@ -257,6 +267,10 @@ impl Takes<Reset> for Runtime {
         if self.badge.state() != State::Circulating {
             return;
         }
+        if self.badge.cleaned_after() == ended {
+            // A supervisor that started over may ask again.
+            return self.cleaned(ended, Duration::ZERO);
+        }
         self.badge.enter(State::Resetting);
         self.resets += 1;
         self.epoch = Epoch(ended.0 + 1);
@@ -273,16 +287,13 @@ impl Takes<ResetEnded> for Runtime {
         if self.is_retiring() {
             return;
         }
-        self.report(match result {
-            Ok(took) => {
-                self.badge.clean(ended);
-                Report::ResetDone { took }
-            }
+        match result {
+            Ok(took) => self.cleaned(ended, took),
             Err(cause) => {
                 warn!(self.log, "reset failed"; "cause" => &cause);
-                Report::ResetFailed(cause)
+                self.report(Report::ResetFailed(cause));
             }
-        });
+        }
     }
 }
 

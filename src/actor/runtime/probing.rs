@@ -49,8 +49,8 @@ impl Runtime {
                 debug!(self.log, "ready"; "handle" => &*handle);
                 let chart = Chart::new(Arc::clone(&handle), instance.transport(), instance.meter());
                 let (chart, endpoints) = (Arc::new(chart), Arc::clone(&self.endpoints));
-                self.badge.warm(Ware { wire, handle, endpoints, chart });
-                self.report(Report::Warmed);
+                let number = self.badge.report_warm(Ware { wire, handle, endpoints, chart });
+                self.tell(number, Report::Warmed);
             }
             _ => self.launch_failed("ended while warming up".to_owned()),
         }

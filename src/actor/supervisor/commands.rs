@@ -1,7 +1,6 @@
 //! One event in, what it decides carried out.
 
 use std::collections::VecDeque;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use actix::{AsyncContext, Context};
@@ -10,7 +9,7 @@ use slog::{error, info, o};
 use super::Supervisor;
 use super::member::Member;
 use super::messages::{RuntimeLost, Wake};
-use crate::actor::contain;
+use crate::actor::contain::Cradle;
 use crate::actor::runtime::{Badge, Begin, Reset, Retire, Runtime};
 use crate::decide::{Command, Event, Moment};
 use crate::model::{PoolName, RuntimeId};
@@ -25,19 +24,19 @@ impl Supervisor {
         let now = self.clock.now();
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
-            let Some(pool) = self.pools.get_mut(name) else { return };
+            let Some(pool) = self.estate.pools.get_mut(name) else { return };
             match pool.step(now, event.clone()) {
                 Ok(commands) => {
                     for command in commands {
-                        self.faults.pass("Supervisor", || format!("{command:?}"));
+                        self.pass(|| format!("{command:?}"));
                         self.carry_out(context, name, now, &command, &mut events);
                     }
                 }
                 // A defect of ours; the runtime in question stays where it was and nothing else is touched.
-                Err(illegal) => error!(self.log, "{illegal}"; "event" => ?event, "pool" => %name),
+                Err(illegal) => self.note(name, |log| error!(log, "{illegal}"; "event" => ?event)),
             }
         }
-        if let Some(pool) = self.pools.get(name) {
+        if let Some(pool) = self.estate.pools.get(name) {
             pool.publish();
         }
     }
@@ -50,15 +49,15 @@ impl Supervisor {
         command: &Command,
         events: &mut VecDeque<Event>,
     ) {
-        let Some(pool) = self.pools.get_mut(name) else { return };
+        let Some(pool) = self.estate.pools.get_mut(name) else { return };
         match *command {
             Command::Launch(id) => {
                 self.observe(name, Change::Launching { runtime: id });
-                self.launch(context, name, id, now);
+                self.launch(name, id, now);
             }
             Command::Put(id) => {
                 if let Some(ticket) = pool.member_mut(id).and_then(|member| member.ticket.take()) {
-                    ticket.put();
+                    self.outside(|| ticket.put());
                 }
             }
             Command::Reset(id) => {
@@ -69,13 +68,15 @@ impl Supervisor {
                 }
             }
             Command::Retire(id, reason) => {
+                let mut ticket = None;
                 if let Some(member) = pool.member_mut(id) {
                     member.retiring = Some(reason);
-                    member.ticket = None;
+                    ticket = member.ticket.take();
                     member.address.do_send(Retire { reason, fence: member.expired() });
                 }
                 self.forget(name, id);
                 self.observe(name, Change::Retiring { runtime: id, reason });
+                self.outside(|| drop(ticket));
             }
             Command::Condemn(id, reason) => {
                 pool.condemn(id, reason);
@@ -96,47 +97,50 @@ impl Supervisor {
                     context.notify_later(Wake { pool }, at.saturating_sub(now));
                 }
             }
-            Command::Close => pool.shared.handoff.close(),
+            Command::Close => {
+                let shared = Arc::clone(&pool.shared);
+                self.outside(|| shared.handoff.close());
+            }
             Command::Degraded(true) => {
                 let cause = pool.why_degraded();
                 pool.shared.board.set_degraded(Some(&cause));
-                error!(pool.log, "degraded"; "cause" => &cause);
-                self.observe(name, Change::Degraded { cause });
+                self.observe(name, Change::Degraded { cause: cause.clone() });
+                self.note(name, |log| error!(log, "degraded"; "cause" => &cause));
             }
             // Not while the backend itself is in trouble.
             Command::Degraded(false) if pool.ailing => {}
             Command::Degraded(false) => {
                 pool.shared.board.set_degraded(None);
-                info!(pool.log, "healed");
                 self.observe(name, Change::Healed);
+                self.note(name, |log| info!(log, "healed"));
             }
             Command::Finished => {
-                info!(pool.log, "drained");
                 pool.finish();
                 self.observe(name, Change::Drained);
+                self.note(name, |log| info!(log, "drained"));
             }
         }
     }
 
-    fn launch(&mut self, context: &mut Context<Self>, name: &PoolName, id: RuntimeId, now: Moment) {
-        let Some(pool) = self.pools.get_mut(name) else { return };
+    fn launch(&mut self, name: &PoolName, id: RuntimeId, now: Moment) {
+        let Some(pool) = self.estate.pools.get_mut(name) else { return };
         let log = pool.log.new(o!("runtime" => id.to_string()));
-        let badge = Rc::new(Badge::default());
+        let badge = Arc::new(Badge::default());
         let runtime = Runtime::new(
             (name.clone(), id),
             Arc::clone(&pool.backend),
             Arc::clone(&pool.blueprint),
-            context.address().recipient(),
-            Rc::clone(&badge),
+            self.chair.clone(),
+            Arc::clone(&badge),
             self.faults.clone(),
             log,
         );
-        let (address, ended) = contain::start_monitored(|_| runtime, RUNTIME_MAILBOX);
+        let cradle = Cradle::new(RUNTIME_MAILBOX);
+        let (address, supervisor, pool_name) = (cradle.address(), self.chair.clone(), name.clone());
         // Nothing that could panic comes between: an actor that nobody holds would have no end.
         pool.members.insert(id, Member::launching(address.clone(), badge, now));
-        let (supervisor, pool_name) = (context.address(), name.clone());
-        actix_rt::spawn(async move {
-            if let Some(panicked) = ended.await {
+        cradle.start(&self.stable, runtime, move |panicked| {
+            if let Some(panicked) = panicked {
                 supervisor.do_send(RuntimeLost { pool: pool_name, id, cause: panicked.to_string() });
             }
         });

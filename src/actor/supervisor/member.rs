@@ -1,4 +1,3 @@
-use std::rc::Rc;
 use std::sync::Arc;
 
 use actix::Addr;
@@ -17,7 +16,7 @@ pub(super) struct Member {
     /// Its actor.
     pub(super) address: Addr<Runtime>,
     /// What its actor says of itself.
-    pub(super) badge: Rc<Badge>,
+    pub(super) badge: Arc<Badge>,
     /// The last of its reports that was listened to.
     pub(super) heard: u64,
     /// Set when its actor has been told.
@@ -42,7 +41,7 @@ pub(super) struct Tenant {
 }
 
 impl Member {
-    pub(super) fn launching(address: Addr<Runtime>, badge: Rc<Badge>, now: Moment) -> Self {
+    pub(super) fn launching(address: Addr<Runtime>, badge: Arc<Badge>, now: Moment) -> Self {
         Self {
             address,
             badge,

@@ -28,6 +28,18 @@ pub(in crate::actor) struct Unwatched {
     pub(in crate::actor) cause: String,
 }
 
+/// Show that you are alive.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(in crate::actor) struct LookAlive;
+
+/// Start over from what your predecessor left. First message of everyone who has one.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(in crate::actor) struct TakeOver {
+    pub(in crate::actor) cause: String,
+}
+
 /// Start a pool. The answer comes when its first launches are under way.
 #[derive(Message)]
 #[rtype(result = "()")]

@@ -15,6 +15,7 @@ use crate::actor::shared::{Resource, Shared};
 use crate::actor::tenure::Finding;
 use crate::backend::Backend;
 use crate::decide::{Command, Decider, Event, Fate, Illegal, Moment, Stock, Strain};
+use crate::guest::Wire;
 use crate::handoff::Ticket;
 use crate::model::{Epoch, PoolSpec, Reason, RestartSpec, RuntimeId, State};
 use crate::observe::RuntimeStatus;
@@ -60,6 +61,8 @@ pub(super) struct Overdue {
     pub(super) epoch: Epoch,
     pub(super) finding: Finding,
     pub(super) acquired_at: String,
+    /// Which it works on.
+    pub(super) wire: Arc<dyn Wire>,
 }
 
 impl Pool {
@@ -202,12 +205,13 @@ impl Pool {
         }
     }
 
-    /// Where each runtime stands, whatever the decider thinks.
-    pub(super) fn standings(&self) -> impl Iterator<Item = (RuntimeId, Standing)> {
-        self.members.iter().map(|(id, member)| (*id, member.standing(self.decider.is_condemned(*id))))
+    /// Where each runtime stands, whatever the decider thinks. What it has reported so far is in that.
+    pub(super) fn standings(&mut self) -> Vec<(RuntimeId, Standing)> {
+        let decider = &self.decider;
+        self.members.iter_mut().map(|(id, member)| (*id, member.hear(decider.is_condemned(*id)))).collect()
     }
 
-    /// Leases that are over, and those that somebody may have forgotten. The former can do nothing any more.
+    /// Leases that are over, and those that somebody may have forgotten.
     pub(super) fn overdue(&self) -> Vec<Overdue> {
         let settings = self.shared.settings();
         let (now, leak_after) = (self.shared.handoff.now(), settings.spec.leak_after);
@@ -215,11 +219,8 @@ impl Pool {
         for (id, member) in self.members.iter().filter(|(_, member)| member.retiring.is_none()) {
             let Some(Tenant { tenure, wire }) = &member.tenure else { continue };
             let Some(finding) = tenure.look(now, leak_after) else { continue };
-            if finding == Finding::Expired {
-                wire.end();
-            }
-            let (epoch, acquired_at) = (tenure.epoch(), tenure.acquired_at());
-            overdue.push(Overdue { runtime: *id, epoch, finding, acquired_at });
+            let (epoch, acquired_at, wire) = (tenure.epoch(), tenure.acquired_at(), Arc::clone(wire));
+            overdue.push(Overdue { runtime: *id, epoch, finding, acquired_at, wire });
         }
         overdue
     }

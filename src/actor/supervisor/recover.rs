@@ -1,18 +1,20 @@
-//! Starting over after a panic in a handler.
+//! Starting over after a panic in a handler, or in the place of a supervisor that hangs.
 //!
 //! Nothing that the decider believed is believed any more. Where each runtime stands, its actor says on its
 //! badge; where each ticket is, its tether and the handoff say; what is wanted, the settings say. Of the
 //! decider only what nobody else can know is kept: how old each runtime is and what it counts against, the
-//! failures of the last window, the totals. The mailbox is whole, for the panic never reached it; what had been
-//! reported before is not heard twice.
+//! failures of the last window, the totals. The mailbox is whole, for the panic never reached it; that of one that hangs
+//! is lost, and nothing with it that does not show elsewhere. What had been reported before is not heard twice.
+
+use std::sync::Arc;
 
 use actix::{AsyncContext, Context};
 use slog::crit;
 
-use super::Supervisor;
+use super::messages::TakeOver;
 use super::standing::Standing;
-use crate::actor::contain::RESTART_PAUSE;
-use crate::actor::contain::{Panicked, catch};
+use super::{Supervisor, Takes};
+use crate::actor::contain::{Panicked, RESTART_PAUSE, catch};
 use crate::actor::runtime::Retire;
 use crate::decide::Event;
 use crate::model::{PoolName, Reason, State};
@@ -20,33 +22,36 @@ use crate::observe::Change;
 
 impl Supervisor {
     /// Starts over, however often that takes.
-    pub(super) fn recover_from(&mut self, panicked: &Panicked, context: &mut Context<Self>) {
+    pub(super) fn recover_from(&mut self, cause: &str, context: &mut Context<Self>) {
+        let log = self.log.clone();
         // A logger may be what has panicked.
         let _: Result<(), Panicked> =
-            catch(|| crit!(self.log, "supervisor panicked, starting over"; "cause" => %panicked));
-        if let Err(again) = catch(|| self.recover(panicked, context)) {
+            catch(|| self.outside(|| crit!(log, "supervisor starts over"; "cause" => cause)));
+        self.take_up();
+        if let Err(again) = catch(|| self.recover(cause, context)) {
             context.run_later(RESTART_PAUSE, move |supervisor, context| {
-                supervisor.recover_from(&again, context);
+                if supervisor.take_up() {
+                    supervisor.recover_from(&again.to_string(), context);
+                    supervisor.lay_down();
+                }
             });
+            self.take_up();
         }
     }
 
-    fn recover(&mut self, panicked: &Panicked, context: &mut Context<Self>) {
-        let names: Vec<_> = self.pools.keys().cloned().collect();
+    fn recover(&mut self, cause: &str, context: &mut Context<Self>) {
+        let names: Vec<_> = self.estate.pools.keys().cloned().collect();
         for name in names {
-            self.observe(&name, Change::Recovered { cause: panicked.to_string() });
+            self.observe(&name, Change::Recovered { cause: cause.to_owned() });
             self.recover_pool(context, &name);
         }
         self.watch_all();
     }
 
     fn recover_pool(&mut self, context: &mut Context<Self>, name: &PoolName) {
-        let Some(pool) = self.pools.get_mut(name) else { return };
+        let Some(pool) = self.estate.pools.get_mut(name) else { return };
         pool.bring_home_returned();
-        for member in pool.members.values_mut() {
-            member.heard = member.badge.reports();
-        }
-        let standings: Vec<_> = pool.standings().collect();
+        let standings = pool.standings();
         let states = standings.iter().map(|(id, standing)| (*id, standing.state()));
         let condemned = pool.decider.recover(pool.shared.settings().spec.clone(), states);
         pool.wake_at = None;
@@ -54,14 +59,15 @@ impl Supervisor {
         pool.shared.board.set_degraded(cause.as_deref());
         pool.shared.handoff.set_low_mark(None);
         pool.shared.handoff.rearm();
-        if pool.decider.is_closed() {
-            pool.shared.handoff.close();
-        }
         for (id, reason) in condemned {
             pool.condemn(id, reason);
         }
+        if pool.decider.is_closed() {
+            let shared = Arc::clone(&pool.shared);
+            self.outside(|| shared.handoff.close());
+        }
         for (id, standing) in standings {
-            let Some(pool) = self.pools.get_mut(name) else { return };
+            let Some(pool) = self.estate.pools.get_mut(name) else { return };
             let event = match standing {
                 Standing::Settled(_) => continue,
                 Standing::Retiring => {
@@ -98,7 +104,7 @@ impl Supervisor {
             };
             self.feed(context, name, event);
         }
-        if let Some(pool) = self.pools.get_mut(name) {
+        if let Some(pool) = self.estate.pools.get_mut(name) {
             let reason = Reason::Drained;
             let withdrawn: Vec<_> = pool.shared.handoff.withdraw_condemned();
             let events: Vec<_> = withdrawn
@@ -111,5 +117,11 @@ impl Supervisor {
                 self.feed(context, name, event);
             }
         }
+    }
+}
+
+impl Takes<TakeOver> for Supervisor {
+    fn take(&mut self, TakeOver { cause }: TakeOver, context: &mut Context<Self>) {
+        self.recover_from(&cause, context);
     }
 }

@@ -14,24 +14,24 @@ use crate::observe::Change;
 
 impl Supervisor {
     pub(super) fn trouble(&self, pool: &PoolName, cause: &str) {
-        if let Some(pool) = self.pools.get(pool) {
+        if let Some(pool) = self.estate.pools.get(pool) {
             pool.shared.board.set_trouble(Some(cause));
         }
     }
 
     fn is_in(&self, pool: &PoolName, id: RuntimeId, state: State) -> bool {
-        self.pools.get(pool).is_some_and(|pool| pool.state(id) == Some(state))
+        self.estate.pools.get(pool).is_some_and(|pool| pool.state(id) == Some(state))
     }
 
     /// Makes the ticket of a runtime that has warmed up.
     pub(super) fn issue(&mut self, name: &PoolName, id: RuntimeId) {
         let now = self.clock.now();
-        let Some(pool) = self.pools.get_mut(name) else { return };
+        let Some(pool) = self.estate.pools.get_mut(name) else { return };
         let Some((handle, took)) = pool.issue(id, now) else { return };
         if pool.decider.given_up() == 0 {
             pool.shared.board.set_trouble(None);
         }
-        if let Some(pool) = self.pools.get(name) {
+        if let Some(pool) = self.estate.pools.get(name) {
             self.watch(name, pool, id);
         }
         self.observe(name, Change::Ready { runtime: id, handle: handle.to_string(), took });
@@ -39,7 +39,7 @@ impl Supervisor {
 
     /// A runtime and its actor are no more.
     pub(super) fn bury(&mut self, name: &PoolName, id: RuntimeId) {
-        if let Some(pool) = self.pools.get_mut(name) {
+        if let Some(pool) = self.estate.pools.get_mut(name) {
             pool.members.remove(&id);
             pool.shared.board.charts.take_down(id);
         }
@@ -50,7 +50,9 @@ impl Supervisor {
 impl Takes<Reported> for Supervisor {
     fn take(&mut self, reported: Reported, context: &mut Context<Self>) {
         let Reported { pool: name, id, number, report } = reported;
-        let Some(member) = self.pools.get_mut(&name).and_then(|pool| pool.member_mut(id)) else { return };
+        let Some(member) = self.estate.pools.get_mut(&name).and_then(|pool| pool.member_mut(id)) else {
+            return;
+        };
         if number <= member.heard {
             return;
         }
@@ -70,7 +72,11 @@ impl Takes<Reported> for Supervisor {
                 self.observe(&name, Change::LaunchFailed { runtime: id, cause });
                 Event::LaunchFailed(id)
             }
-            Report::ResetDone { took } => {
+            Report::ResetDone { ended, took } => {
+                // Asked for twice, when a supervisor started over between: it is leased again, and not clean.
+                if member.ticket.as_ref().is_none_or(|ticket| ticket.epoch() != ended) {
+                    return;
+                }
                 self.observe(&name, Change::Reset { runtime: id, took });
                 Event::ResetDone(id)
             }
@@ -102,10 +108,10 @@ impl Takes<Reported> for Supervisor {
 
 impl Takes<RuntimeLost> for Supervisor {
     fn take(&mut self, RuntimeLost { pool: name, id, cause }: RuntimeLost, context: &mut Context<Self>) {
-        if !self.pools.get(&name).is_some_and(|pool| pool.members.contains_key(&id)) {
+        if !self.estate.pools.get(&name).is_some_and(|pool| pool.members.contains_key(&id)) {
             return;
         }
-        crit!(self.log, "runtime actor lost"; "pool" => %name, "runtime" => %id, "cause" => &cause);
+        self.note(&name, |log| crit!(log, "runtime actor lost"; "runtime" => %id, "cause" => &cause));
         self.trouble(&name, &cause);
         self.observe(&name, Change::Exited { runtime: id, cause });
         self.feed(context, &name, Event::Crashed(id));

@@ -1,9 +1,10 @@
 //! What the public face asks for.
 
+use std::mem;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
-use actix::{ActorContext, AsyncContext, Context};
+use actix::{ActorContext, Context};
 use crossbeam_queue::SegQueue;
 use slog::{info, o};
 
@@ -25,37 +26,38 @@ impl Takes<OpenPool> for Supervisor {
         let overflow_wanted = Arc::new(AtomicUsize::new(0));
         let calls = Calls {
             returned: {
-                let (address, pool, returned) = (context.address(), name.clone(), Arc::downgrade(&returned));
+                let (chair, pool, returned) = (self.chair.clone(), name.clone(), Arc::downgrade(&returned));
                 Box::new(move |ticket| {
                     // Without a supervisor the ticket ends here, and with it nothing but itself.
                     if let Some(returned) = Weak::upgrade(&returned) {
                         returned.push(ticket);
                         // At most one per ticket is under way, so the mailbox stays bounded by the pool's size.
-                        address.do_send(Returned { pool: pool.clone() });
+                        chair.do_send(Returned { pool: pool.clone() });
                     }
                 })
             },
             low: {
-                let (address, pool) = (context.address(), name.clone());
-                Box::new(move || address.do_send(StockLow { pool: pool.clone() }))
+                let (chair, pool) = (self.chair.clone(), name.clone());
+                Box::new(move || chair.do_send(StockLow { pool: pool.clone() }))
             },
             overflow_wanted: {
-                let (address, pool, wanted) = (context.address(), name.clone(), Arc::clone(&overflow_wanted));
+                let (chair, pool, wanted) = (self.chair.clone(), name.clone(), Arc::clone(&overflow_wanted));
                 Box::new(move || {
                     wanted.fetch_add(1, Ordering::Relaxed);
                     // At most one per waiter, and waiters are bounded by `queue`.
-                    address.do_send(OverflowWanted { pool: pool.clone() });
+                    chair.do_send(OverflowWanted { pool: pool.clone() });
                 })
             },
         };
         let backend = made_by.backend.name().to_owned();
-        let shared = Shared::new(name.clone(), backend, spec.clone(), calls);
-        self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let decider = Decider::new(spec, self.clock.now(), self.seed);
+        let shared = Shared::new(name.clone(), backend, spec.clone(), calls, self.runtime.clone());
+        self.estate.seed =
+            self.estate.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let decider = Decider::new(spec, self.clock.now(), self.estate.seed);
         let inbox = Inbox { returned, overflow_wanted };
         let pool = Pool::new(decider, Arc::clone(&shared), made_by, inbox, log);
-        self.pools.insert(name.clone(), pool);
-        if let Some(maintenance) = &self.maintenance {
+        self.estate.pools.insert(name.clone(), pool);
+        if let Some(maintenance) = &self.estate.maintenance {
             maintenance.do_send(Tend(Arc::clone(&shared)));
         }
         self.feed(context, &name, Event::Tick { lowest: 0 });
@@ -67,17 +69,18 @@ impl Takes<OpenPool> for Supervisor {
 impl Takes<Reconfigure> for Supervisor {
     fn take(&mut self, request: Reconfigure, context: &mut Context<Self>) -> Receipt {
         let Reconfigure { pool: name, spec, made_by } = request;
-        let Some(pool) = self.pools.get_mut(&name) else { return Receipt::Taken };
+        let Some(pool) = self.estate.pools.get_mut(&name) else { return Receipt::Taken };
         pool.reconfigure(&spec, made_by);
-        info!(pool.log, "reconfigured"; "min" => spec.min, "max" => spec.max);
+        let (min, max) = (spec.min, spec.max);
         self.feed(context, &name, Event::Reconfigured(Box::new(spec)));
+        self.note(&name, |log| info!(log, "reconfigured"; "min" => min, "max" => max));
         Receipt::Taken
     }
 }
 
 impl Takes<Drain> for Supervisor {
     fn take(&mut self, Drain { pool: name, finished }: Drain, context: &mut Context<Self>) {
-        let Some(pool) = self.pools.get_mut(&name) else { return };
+        let Some(pool) = self.estate.pools.get_mut(&name) else { return };
         pool.await_finish(finished);
         self.feed(context, &name, Event::Drain);
     }
@@ -92,7 +95,7 @@ impl Takes<DrainNow> for Supervisor {
 
 impl Takes<Inspect> for Supervisor {
     fn take(&mut self, Inspect { pool, answer }: Inspect, _: &mut Context<Self>) {
-        if let Some(pool) = self.pools.get(&pool) {
+        if let Some(pool) = self.estate.pools.get(&pool) {
             let snapshot =
                 Snapshot { status: pool.shared.status(), runtimes: pool.runtimes(self.clock.now()) };
             // Whoever asked has gone.
@@ -103,16 +106,18 @@ impl Takes<Inspect> for Supervisor {
 
 impl Takes<End> for Supervisor {
     fn take(&mut self, _: End, context: &mut Context<Self>) -> Receipt {
-        if let Some(health) = &self.health {
+        if let Some(health) = &self.estate.health {
             health.do_send(End);
         }
-        if let Some(maintenance) = &self.maintenance {
+        if let Some(maintenance) = &self.estate.maintenance {
             maintenance.do_send(End);
         }
-        if let Some(metrics) = &self.metrics {
+        if let Some(metrics) = &self.estate.metrics {
             metrics.do_send(End);
         }
         context.stop();
+        let estate = mem::take(&mut self.estate);
+        self.outside(|| drop(estate));
         Receipt::Taken
     }
 }

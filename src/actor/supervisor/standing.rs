@@ -1,4 +1,5 @@
 use super::member::Member;
+use crate::actor::runtime::Words;
 use crate::handoff::Tether;
 use crate::model::State;
 
@@ -36,9 +37,11 @@ impl Standing {
 }
 
 impl Member {
-    /// `condemned` if the decider has condemned it.
-    pub(super) fn standing(&self, condemned: bool) -> Standing {
-        let state = self.badge.state();
+    /// Where it stands; what it has reported before is not listened to any more. `condemned` if the decider has
+    /// condemned it.
+    pub(super) fn hear(&mut self, condemned: bool) -> Standing {
+        let (Words { state, fallen, reports, cleaned_after }, has_ware) = self.badge.read();
+        self.heard = reports;
         let spoilt = self.tether.as_ref().is_some_and(Tether::is_condemned) && !condemned;
         match (state, &self.ticket, &self.tether) {
             (State::Gone, ..) => Standing::Dead(State::Retiring),
@@ -46,11 +49,11 @@ impl Member {
             _ if self.retiring.is_some() => Standing::Retiring,
             // It retires itself, and nobody knows.
             (State::Retiring, ..) => Standing::Fallen(State::Circulating),
-            _ if self.badge.is_fallen() || spoilt => Standing::Fallen(state),
-            (State::Circulating, None, None) if self.badge.has_ware() => Standing::Warm,
+            _ if fallen || spoilt => Standing::Fallen(state),
+            (State::Circulating, None, None) if has_ware => Standing::Warm,
             (State::Circulating, None, None) => Standing::Lost(State::Warming),
             (State::Circulating, Some(ticket), _)
-                if !ticket.is_leased() || self.badge.cleaned_after() == ticket.epoch() =>
+                if !ticket.is_leased() || cleaned_after == ticket.epoch() =>
             {
                 Standing::Clean
             }

@@ -1,5 +1,7 @@
 //! What comes from the handoff, and from time.
 
+use std::sync::Arc;
+
 use actix::Context;
 use slog::{error, info, warn};
 
@@ -14,7 +16,7 @@ use crate::observe::{Change, count};
 
 impl Takes<Returned> for Supervisor {
     fn take(&mut self, Returned { pool: name }: Returned, context: &mut Context<Self>) {
-        let Some(pool) = self.pools.get_mut(&name) else { return };
+        let Some(pool) = self.estate.pools.get_mut(&name) else { return };
         // None is left when the supervisor has started over meanwhile.
         let Some(id) = pool.next_returned() else { return };
         if let Some(returned) = pool.as_returned(id) {
@@ -25,7 +27,7 @@ impl Takes<Returned> for Supervisor {
 
 impl Takes<StockLow> for Supervisor {
     fn take(&mut self, StockLow { pool: name }: StockLow, context: &mut Context<Self>) {
-        let Some(pool) = self.pools.get(&name) else { return };
+        let Some(pool) = self.estate.pools.get(&name) else { return };
         pool.shared.handoff.rearm();
         let lowest = pool.shared.handoff.stock().ready;
         self.feed(context, &name, Event::Tick { lowest });
@@ -34,7 +36,7 @@ impl Takes<StockLow> for Supervisor {
 
 impl Takes<OverflowWanted> for Supervisor {
     fn take(&mut self, OverflowWanted { pool: name }: OverflowWanted, context: &mut Context<Self>) {
-        let wanted = self.pools.get(&name).map_or(0, Pool::overflow_wanted);
+        let wanted = self.estate.pools.get(&name).map_or(0, Pool::overflow_wanted);
         for _ in 0..wanted {
             self.feed(context, &name, Event::OverflowWanted);
         }
@@ -43,7 +45,7 @@ impl Takes<OverflowWanted> for Supervisor {
 
 impl Takes<Wake> for Supervisor {
     fn take(&mut self, Wake { pool: name }: Wake, context: &mut Context<Self>) {
-        let Some(pool) = self.pools.get_mut(&name) else { return };
+        let Some(pool) = self.estate.pools.get_mut(&name) else { return };
         pool.wake_at = None;
         let lowest = pool.shared.handoff.stock().ready;
         self.feed(context, &name, Event::Tick { lowest });
@@ -52,9 +54,9 @@ impl Takes<Wake> for Supervisor {
 
 impl Takes<Ticked> for Supervisor {
     fn take(&mut self, _: Ticked, context: &mut Context<Self>) {
-        let names: Vec<_> = self.pools.keys().cloned().collect();
+        let names: Vec<_> = self.estate.pools.keys().cloned().collect();
         for name in names {
-            let Some(pool) = self.pools.get(&name) else { continue };
+            let Some(pool) = self.estate.pools.get(&name) else { continue };
             let lowest = pool.shared.handoff.low_water();
             if pool.shared.knobs.times_leases() {
                 self.end_overdue(context, &name);
@@ -68,8 +70,9 @@ impl Takes<Ticked> for Supervisor {
 impl Supervisor {
     /// A pool whose backend is in trouble is degraded, whether or not it wants to launch anything just now.
     fn heed_backend(&mut self, name: &PoolName) {
-        let Some(pool) = self.pools.get_mut(name) else { return };
-        let trouble = pool.backend.trouble();
+        let Some(backend) = self.estate.pools.get(name).map(|pool| Arc::clone(&pool.backend)) else { return };
+        let trouble = self.outside(|| backend.trouble());
+        let Some(pool) = self.estate.pools.get_mut(name) else { return };
         if trouble.is_some() == pool.ailing {
             return;
         }
@@ -81,29 +84,34 @@ impl Supervisor {
         board.set_degraded(trouble.as_deref());
         board.set_trouble(trouble.as_deref());
         if let Some(cause) = trouble {
-            error!(pool.log, "degraded"; "cause" => &cause);
-            self.observe(name, Change::Degraded { cause });
+            self.observe(name, Change::Degraded { cause: cause.clone() });
+            self.note(name, |log| error!(log, "degraded"; "cause" => &cause));
         } else {
-            info!(pool.log, "healed");
             self.observe(name, Change::Healed);
+            self.note(name, |log| info!(log, "healed"));
         }
     }
 
     fn end_overdue(&mut self, context: &mut Context<Self>, name: &PoolName) {
-        let Some(pool) = self.pools.get(name) else { return };
-        let log = pool.log.clone();
-        for Overdue { runtime, epoch, finding, acquired_at } in pool.overdue() {
+        let Some(pool) = self.estate.pools.get(name) else { return };
+        for Overdue { runtime, epoch, finding, acquired_at, wire } in pool.overdue() {
             match finding {
                 Finding::Expired => {
-                    warn!(log, "lease expired"; "runtime" => %runtime, "epoch" => %epoch,
-                        "acquired at" => &acquired_at);
+                    // It can do nothing any more.
+                    self.outside(|| wire.end());
+                    self.note(name, |log| {
+                        warn!(log, "lease expired"; "runtime" => %runtime, "epoch" => %epoch,
+                            "acquired at" => &acquired_at);
+                    });
                     self.observe(name, Change::LeaseExpired { runtime, epoch, acquired_at });
                     self.feed(context, name, Event::LeaseExpired(runtime));
                 }
                 Finding::Leaked(held) => {
-                    warn!(log, "lease held for long"; "runtime" => %runtime, "epoch" => %epoch,
-                        "acquired at" => &acquired_at, "held" => ?held);
-                    if let Some(pool) = self.pools.get(name) {
+                    self.note(name, |log| {
+                        warn!(log, "lease held for long"; "runtime" => %runtime, "epoch" => %epoch,
+                            "acquired at" => &acquired_at, "held" => ?held);
+                    });
+                    if let Some(pool) = self.estate.pools.get(name) {
                         count(&pool.shared.board.leaked);
                     }
                     self.observe(name, Change::LeaseLeaked { runtime, epoch, acquired_at, held });

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix::Context;
 
-use super::messages::{Attend, Unwatched};
+use super::messages::{Attend, LookAlive, Unwatched};
 use super::pool::Pool;
 use super::{Supervisor, Takes};
 use crate::actor::health::{Forget, Watch};
@@ -16,17 +16,17 @@ use crate::observe::{Change, count};
 
 impl Supervisor {
     pub(super) fn observe(&self, pool: &PoolName, change: Change) {
-        let Some(pool) = self.pools.get(pool) else { return };
+        let Some(pool) = self.estate.pools.get(pool) else { return };
         let observed = Observed { shared: Arc::clone(&pool.shared), change, number: self.audience.number() };
         // States and reasons are on the board already; a full mailbox costs an event, and that is counted.
-        if self.metrics.as_ref().is_none_or(|metrics| metrics.try_send(observed).is_err()) {
+        if self.estate.metrics.as_ref().is_none_or(|metrics| metrics.try_send(observed).is_err()) {
             count(&pool.shared.board.events_dropped);
         }
     }
 
     pub(super) fn watch(&self, name: &PoolName, pool: &Pool, id: RuntimeId) {
         let Some(member) = pool.members.get(&id) else { return };
-        if let (Some(health), Some(chart)) = (&self.health, &member.chart) {
+        if let (Some(health), Some(chart)) = (&self.estate.health, &member.chart) {
             let (runtime, chart) = (member.address.clone().recipient(), Arc::clone(chart));
             let spec = pool.blueprint.spec.health.clone();
             health.do_send(Watch { pool: name.clone(), id, runtime, spec, chart });
@@ -34,7 +34,7 @@ impl Supervisor {
     }
 
     pub(super) fn watch_all(&self) {
-        for (name, pool) in &self.pools {
+        for (name, pool) in &self.estate.pools {
             for id in pool.watched() {
                 self.watch(name, pool, id);
             }
@@ -42,7 +42,7 @@ impl Supervisor {
     }
 
     pub(super) fn forget(&self, pool: &PoolName, id: RuntimeId) {
-        if let Some(health) = &self.health {
+        if let Some(health) = &self.estate.health {
             health.do_send(Forget { pool: pool.clone(), id });
         }
     }
@@ -52,21 +52,21 @@ impl Takes<Attend> for Supervisor {
     fn take(&mut self, attend: Attend, _: &mut Context<Self>) -> Receipt {
         match attend {
             Attend::Metrics(metrics) => {
-                self.metrics = Some(metrics);
-                if let Some(cause) = self.unwatched.take() {
-                    for name in self.pools.keys() {
+                self.estate.metrics = Some(metrics);
+                if let Some(cause) = self.estate.unwatched.take() {
+                    for name in self.estate.pools.keys() {
                         self.observe(name, Change::Unwatched { cause: cause.clone() });
                     }
                 }
             }
             Attend::Maintenance(maintenance) => {
-                for pool in self.pools.values() {
+                for pool in self.estate.pools.values() {
                     maintenance.do_send(Tend(Arc::clone(&pool.shared)));
                 }
-                self.maintenance = Some(maintenance);
+                self.estate.maintenance = Some(maintenance);
             }
             Attend::Health(health) => {
-                self.health = Some(health);
+                self.estate.health = Some(health);
                 self.watch_all();
             }
         }
@@ -74,18 +74,22 @@ impl Takes<Attend> for Supervisor {
     }
 }
 
+impl Takes<LookAlive> for Supervisor {
+    fn take(&mut self, _: LookAlive, _: &mut Context<Self>) {}
+}
+
 impl Takes<Unwatched> for Supervisor {
     fn take(&mut self, Unwatched { cause }: Unwatched, _: &mut Context<Self>) {
         // Their mailboxes would fill, and with what they do in the end nobody would be served.
-        (self.health, self.maintenance, self.metrics) = (None, None, None);
-        self.unwatched = Some(cause);
+        (self.estate.health, self.estate.maintenance, self.estate.metrics) = (None, None, None);
+        self.estate.unwatched = Some(cause);
     }
 }
 
 impl Takes<Flush> for Supervisor {
     fn take(&mut self, flush: Flush, _: &mut Context<Self>) {
         // Without Metrics it is dropped, which answers as well.
-        if let Some(metrics) = &self.metrics {
+        if let Some(metrics) = &self.estate.metrics {
             metrics.do_send(flush);
         }
     }

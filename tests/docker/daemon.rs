@@ -1,9 +1,9 @@
-//! An engine that goes away, hangs, is killed or takes too long degrades the pool, which says why, and heals by itself
+//! An engine that goes away, hangs, is killed, restarted or takes too long degrades the pool, which says why, and heals by itself
 //! with every slot it had. A lease that is out notices nothing of an engine that says nothing.
 
 use std::time::{Duration, Instant};
 
-use ostler::model::{BackendSpec, ContainerSpec};
+use ostler::model::{BackendSpec, ContainerSpec, Transport};
 use ostler::{Exec, Ostler, Pool, PoolSpec};
 
 use rustix::process::Signal;
@@ -68,6 +68,53 @@ async fn an_engine_that_hangs_or_is_killed_costs_no_slot() {
         private.start_again().await;
         healed(&stable.pool).await;
         stable.close().await;
+    }
+}
+
+/// Docker takes its containers with it unless it is told not to, Podman's do without it, and what is spoken to through
+/// an engine is lost with it.
+#[tokio::test]
+async fn an_engine_that_is_restarted_in_order_costs_no_slot() {
+    for shared in Engine::all("an engine that is restarted in order") {
+        let ways: &[(&[&str], Transport, bool)] = match shared.kind {
+            Kind::Docker => &[
+                (&[], Transport::Auto, false),
+                (&["--live-restore"], Transport::Auto, true),
+                (&["--live-restore"], Transport::Attach, false),
+            ],
+            Kind::Podman => &[(&[], Transport::Auto, true), (&[], Transport::Attach, false)],
+        };
+        for &(more, transport, survives) in ways {
+            let more = more.iter().map(ToString::to_string).collect();
+            let Some(mut private) = Private::start(&shared, more).await else { continue };
+            let container = ContainerSpec { transport, ..spec() };
+            let stable = Stable::open(&private.engine(), &container, two()).await;
+            let pool = &stable.pool;
+            let (lease, other) = (pool.acquire().await.unwrap(), pool.acquire().await.unwrap());
+
+            private.end().await;
+            degraded(pool, "can't be reached").await;
+            let worked = lease.exec(Exec::new("/bin/true")).await;
+            assert_eq!(worked.is_ok_and(|output| output.success()), survives, "{shared:?}, {transport:?}");
+
+            // Whoever waits meanwhile is served when it is back.
+            let waiting = tokio::spawn({
+                let pool = pool.clone();
+                async move { pool.acquire().await }
+            });
+            until("one waits", || pool.status().waiters == 1).await;
+            private.start_again().await;
+            if survives {
+                drop(lease);
+            }
+            drop(waiting.await.unwrap().unwrap());
+            drop(other);
+            healed(pool).await;
+            let status = pool.status();
+            println!("{:?}, {transport:?}, {survives}: {status}", shared.kind);
+            assert_eq!(status.launched == 2, survives, "{status}");
+            stable.close().await;
+        }
     }
 }
 

@@ -76,7 +76,17 @@ impl Private {
         self.daemon.wait().unwrap();
     }
 
-    /// After it was killed.
+    /// It is asked to end, and has ended.
+    pub(crate) async fn end(&mut self) {
+        self.signal(Signal::TERM);
+        let begun = Instant::now();
+        while self.daemon.try_wait().unwrap().is_none() {
+            assert!(begun.elapsed() < PATIENCE, "{}", self.said());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// After it has ended.
     pub(crate) async fn start_again(&mut self) {
         self.daemon = command(self.kind, self.directory.path(), &self.listening).spawn().unwrap();
         self.answers().await;
@@ -85,10 +95,13 @@ impl Private {
     async fn answers(&self) {
         let begun = Instant::now();
         while !matches!(self.ping().await, Ok(Ok(_))) {
-            let said = fs::read_to_string(self.directory.path().join("log")).unwrap_or_default();
-            assert!(begun.elapsed() < PATIENCE, "{said}");
+            assert!(begun.elapsed() < PATIENCE, "{}", self.said());
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
+    }
+
+    fn said(&self) -> String {
+        fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
     }
 
     async fn ping(&self) -> Result<Result<String, bollard::errors::Error>, tokio::time::error::Elapsed> {

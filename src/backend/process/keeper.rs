@@ -8,17 +8,20 @@ use rustix::process::{Signal, pidfd_send_signal};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use super::abandoned::Doorstep;
 use super::remains::Remains;
 use crate::protocol::{EXIT_NO_GUEST, EXIT_OUT_OF_MEMORY, EXIT_SIGNAL};
 
 /// How long a keeper may take to end its guest and clean up, before it is killed as well. Mostly that is a
 /// millisecond; a large workspace on a slow disk takes longer.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A keeper that was started. Dropped, it is told to end, which ends its runtime; whoever started it reaps it.
+/// A keeper that was started. Dropped, it is told to end, which ends its runtime; whoever started it kills it should it
+/// not listen, and reaps it.
 #[derive(Debug)]
 pub(super) struct Keeper {
     pidfd: Arc<OwnedFd>,
+    doorstep: Arc<Doorstep>,
     ended: watch::Receiver<Option<Ended>>,
 }
 
@@ -33,8 +36,12 @@ pub(super) struct Ended {
 }
 
 impl Keeper {
-    pub(super) fn new(pidfd: Arc<OwnedFd>, ended: watch::Receiver<Option<Ended>>) -> Self {
-        Self { pidfd, ended }
+    pub(super) fn new(
+        pidfd: Arc<OwnedFd>,
+        ended: watch::Receiver<Option<Ended>>,
+        doorstep: Arc<Doorstep>,
+    ) -> Self {
+        Self { pidfd, doorstep, ended }
     }
 
     /// A way to wait for its end that outlives it.
@@ -50,9 +57,13 @@ impl Keeper {
 
 impl Drop for Keeper {
     fn drop(&mut self) {
+        if self.ended.borrow().is_some() {
+            return;
+        }
         // Both fail when it has ended, which is what is wanted. A stopped one hears of nothing before it goes on.
         let _ = pidfd_send_signal(&*self.pidfd, Signal::TERM);
         let _ = pidfd_send_signal(&*self.pidfd, Signal::CONT);
+        self.doorstep.leave(&self.pidfd);
     }
 }
 

@@ -15,6 +15,7 @@
 //! Where the host gives no namespaces, `auto` falls back to a process tree in a directory of the host's with
 //! all of the above that still works. What is missing is logged once per pool; `strict` refuses it.
 
+mod abandoned;
 mod cgroup;
 mod directories;
 mod ground;

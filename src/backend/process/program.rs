@@ -54,6 +54,15 @@ impl Program {
     }
 }
 
+#[cfg(test)]
+impl Program {
+    /// A script in place of the guest program.
+    pub(super) fn stand_in(directory: &Path, script: &str) -> Self {
+        let script = format!("#!/bin/sh\n{script}\n");
+        Self { path: as_file(script.as_bytes(), directory).expect("written"), memory: None }
+    }
+}
+
 fn in_memory(content: &[u8]) -> io::Result<OwnedFd> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     let memory = memfd_create("ostler-guest", flags | MemfdFlags::EXEC)

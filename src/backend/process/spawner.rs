@@ -2,7 +2,7 @@
 //!
 //! The kernel kills a keeper when the *thread* that started it ends, so this one lives until nobody can ask
 //! for another keeper and the last one it started has ended. It waits on one epoll: an eventfd for requests,
-//! a pidfd per keeper.
+//! a pidfd per keeper; and no longer than until a keeper that nobody holds any more must be killed.
 
 use std::collections::HashMap;
 use std::io;
@@ -11,6 +11,7 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::buffer::spare_capacity;
 use rustix::event::{EventfdFlags, epoll, eventfd};
@@ -19,7 +20,8 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::keeper::{Ended, Keeper, cause};
+use super::abandoned::{Abandoned, Doorstep};
+use super::keeper::{Ended, Keeper, PATIENCE, cause};
 use super::start::{Child, Start};
 
 /// Requests that may wait; who asks for more waits for a place.
@@ -32,7 +34,7 @@ const WAKE: u64 = 0;
 pub(super) struct Spawner {
     /// Closed before `wake` is used for the last time.
     orders: Option<mpsc::Sender<Order>>,
-    wake: Arc<OwnedFd>,
+    doorstep: Arc<Doorstep>,
 }
 
 #[derive(Debug)]
@@ -56,14 +58,27 @@ impl Spawner {
     /// # Errors
     /// When the system gives no thread or descriptors.
     pub(super) fn new() -> io::Result<Self> {
+        Self::with_patience(PATIENCE)
+    }
+
+    /// A keeper that is let go of has so long to end.
+    fn with_patience(patience: Duration) -> io::Result<Self> {
         let wake = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
         let (orders, incoming) = mpsc::channel(QUEUE);
         let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         epoll::add(&poll, &*wake, epoll::EventData::new_u64(WAKE), epoll::EventFlags::IN)?;
-        let nursery =
-            Nursery { poll, wake: Arc::clone(&wake), incoming, open: true, children: HashMap::new() };
+        let doorstep = Doorstep::new(Arc::clone(&wake));
+        let nursery = Nursery {
+            poll,
+            wake,
+            incoming,
+            open: true,
+            children: HashMap::new(),
+            doorstep: Arc::clone(&doorstep),
+            abandoned: Abandoned::new(Arc::clone(&doorstep), patience),
+        };
         thread::Builder::new().name("ostler-spawner".to_owned()).spawn(move || nursery.run())?;
-        Ok(Self { orders: Some(orders), wake })
+        Ok(Self { orders: Some(orders), doorstep })
     }
 
     /// Starts a keeper. Cancel-safe: what has been started for nobody ends at once.
@@ -75,20 +90,15 @@ impl Spawner {
         let (answer, answered) = oneshot::channel();
         let orders = self.orders.as_ref().ok_or_else(gone)?;
         orders.send(Order { start, answer }).await.map_err(|_| gone())?;
-        self.wake();
+        self.doorstep.wake();
         answered.await.map_err(|_| gone())?
-    }
-
-    fn wake(&self) {
-        // Fails only when it is full of wake-ups that have not been noticed yet.
-        let _ = rustix::io::write(&*self.wake, &1u64.to_ne_bytes());
     }
 }
 
 impl Drop for Spawner {
     fn drop(&mut self) {
         self.orders = None;
-        self.wake();
+        self.doorstep.wake();
     }
 }
 
@@ -105,6 +115,8 @@ struct Nursery {
     /// Whether further orders can come.
     open: bool,
     children: HashMap<u64, Charge>,
+    doorstep: Arc<Doorstep>,
+    abandoned: Abandoned,
 }
 
 /// A keeper that runs.
@@ -119,11 +131,12 @@ impl Nursery {
     fn run(mut self) {
         let mut events = Vec::with_capacity(64);
         while self.open || !self.children.is_empty() {
-            match epoll::wait(&self.poll, spare_capacity(&mut events), None) {
+            let longest = self.abandoned.wait(Instant::now());
+            match epoll::wait(&self.poll, spare_capacity(&mut events), longest.as_ref()) {
                 Ok(_) | Err(Errno::INTR) => {}
                 // Not one of the reasons the call may fail for applies to these descriptors. Ending would kill
                 // every keeper, so give the system time instead.
-                Err(_) => thread::sleep(std::time::Duration::from_millis(100)),
+                Err(_) => thread::sleep(Duration::from_millis(100)),
             }
             for event in events.drain(..) {
                 match event.data.u64() {
@@ -131,6 +144,7 @@ impl Nursery {
                     pid => self.reap(pid),
                 }
             }
+            self.abandoned.look(Instant::now());
         }
     }
 
@@ -178,7 +192,7 @@ impl Nursery {
                 let pidfd = Arc::new(pidfd);
                 let (ended, end) = watch::channel(None);
                 self.children.insert(token, Charge { child, pidfd: Arc::clone(&pidfd), ended });
-                Ok(Keeper::new(pidfd, end))
+                Ok(Keeper::new(pidfd, end, Arc::clone(&self.doorstep)))
             }
             Err(error) => {
                 // Both can only fail for a child that is not there.
@@ -215,5 +229,68 @@ impl Nursery {
                 ended.send_replace(Some(Ended { cause, said, left }));
             });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use tokio::time::timeout;
+
+    use super::super::cgroup::Cgroups;
+    use super::super::program::Program;
+    use super::*;
+    use crate::model::{Limits, ProcessSpec};
+
+    const SOON: Duration = Duration::from_secs(20);
+    const NO_LIMITS: Limits =
+        Limits { memory: None, pids: None, cpus: None, file_size: None, open_files: None };
+
+    /// Starts a script in place of a keeper, and waits until it is ready for signals.
+    async fn start(spawner: &Spawner, directory: &Path, trap: &str, rest: &str) -> Keeper {
+        let up = directory.join("up");
+        let script = format!("trap {trap} TERM; : > {}; {rest}", up.display());
+        let start = Start {
+            program: Arc::new(Program::stand_in(directory, &script)),
+            cgroups: Arc::new(Cgroups::discover(&NO_LIMITS, "test".to_owned())),
+            spec: Arc::new(ProcessSpec::default()),
+            limits: Arc::new(NO_LIMITS),
+            name: "test".to_owned(),
+            workspace: "/nonexistent".into(),
+        };
+        let Started { keeper, .. } = spawner.start(start).await.expect("starts");
+        let ready = async {
+            while !up.exists() {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        timeout(SOON, ready).await.expect("comes up");
+        keeper
+    }
+
+    #[tokio::test]
+    async fn a_keeper_that_does_not_listen_is_killed_once_nobody_holds_it() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let spawner = Spawner::with_patience(Duration::from_millis(300)).expect("starts");
+        let keeper = start(&spawner, directory.path(), "''", "echo deaf >&2; exec sleep 600").await;
+        let held = timeout(Duration::from_secs(1), keeper.end().wait()).await;
+        assert!(held.is_err(), "somebody holds it, and it ended: {held:?}");
+        let mut end = keeper.end();
+        drop(keeper);
+        let ended = timeout(SOON, end.wait()).await.expect("it lives on");
+        assert_eq!((ended.cause.as_str(), ended.said.as_str()), ("keeper ended by signal 9", "deaf"));
+    }
+
+    #[tokio::test]
+    async fn a_keeper_that_listens_has_time_to_clean_up() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let spawner = Spawner::with_patience(SOON).expect("starts");
+        let clean_up = "'sleep 1; echo clean >&2; exit 3'";
+        let keeper = start(&spawner, directory.path(), clean_up, "while :; do sleep 0.1; done").await;
+        let mut end = keeper.end();
+        drop(keeper);
+        let ended = timeout(SOON, end.wait()).await.expect("it lives on");
+        assert_eq!((ended.cause.as_str(), ended.said.as_str()), ("exit status 3", "clean"));
     }
 }

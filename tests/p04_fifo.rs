@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Waker};
 
 use ostler::handoff::{Handoff, Hooks};
 use ostler::model::RuntimeId;
-use tokio::task::{self, LocalSet};
+use tokio::task::{self, LocalSet, coop};
 
 fn handoff(tickets: u64) -> Handoff<()> {
     let handoff = Handoff::new(16, 100_000, Hooks { on_return: Box::new(drop), on_low: Box::new(|| ()) });
@@ -50,11 +50,11 @@ async fn nobody_is_overtaken() {
     let joined = Rc::new(Cell::new(0_u64));
     let waiting = Rc::new(RefCell::new(BTreeSet::new()));
     let overtakes = Rc::new(Cell::new(0));
-    let takers = LocalSet::new();
-    for seed in 0..20 {
+    let here = LocalSet::new();
+    let takers = (0..20).map(|seed| {
         let (handoff, joined) = (Rc::clone(&handoff), Rc::clone(&joined));
         let (waiting, overtakes) = (Rc::clone(&waiting), Rc::clone(&overtakes));
-        takers.spawn_local(async move {
+        here.spawn_local(async move {
             let mut rng = fastrand::Rng::with_seed(seed);
             for _ in 0..500 {
                 let mut take = pin!(handoff.take());
@@ -81,9 +81,13 @@ async fn nobody_is_overtaken() {
                 }
                 drop(taken);
             }
-        });
+        })
+    });
+    let takers: Vec<_> = takers.collect();
+    here.await;
+    for taker in takers {
+        taker.await.expect("no panic");
     }
-    takers.await;
     assert!(joined.get() > 1000, "hardly anybody waited");
     assert_eq!(overtakes.get(), 0);
 }
@@ -127,20 +131,58 @@ async fn a_holder_that_takes_again_does_not_starve_a_waiter() {
 #[tokio::test]
 async fn a_tight_loop_lets_its_neighbours_run() {
     let handoff = handoff(1);
-    let ran = Rc::new(Cell::new(false));
-    let neighbours = LocalSet::new();
-    neighbours.spawn_local({
-        let ran = Rc::clone(&ran);
-        async move {
-            for turn in 0.. {
-                drop(handoff.take().await.expect("always ready"));
-                if ran.get() {
-                    return;
-                }
-                assert!(turn < 1000, "the neighbour never ran");
+    let here = LocalSet::new();
+    let turns = here.run_until(async move {
+        let ran = Rc::new(Cell::new(false));
+        let neighbour = Rc::clone(&ran);
+        task::spawn_local(async move { neighbour.set(true) });
+        for turn in 0..1000 {
+            drop(handoff.take().await.expect("always ready"));
+            if ran.get() {
+                return turn;
             }
         }
+        panic!("the neighbour never ran");
     });
-    neighbours.spawn_local(async move { ran.set(true) });
-    neighbours.await;
+    assert!(turns.await > 0, "it ran before the loop did");
+}
+
+/// Leaves the task that runs nothing of what it may do before it lets others run.
+fn use_up_budget(cx: &mut Context<'_>) {
+    while let Poll::Ready(budget) = coop::poll_proceed(cx) {
+        budget.made_progress();
+    }
+}
+
+/// Whoever has had his turn is not served from what is ready, and does not count as one who waits.
+#[tokio::test]
+async fn a_taker_that_has_had_its_turn_lets_others_run_first() {
+    let handoff = handoff(1);
+    let mut take = handoff.take();
+    poll_fn(|cx| {
+        use_up_budget(cx);
+        assert!(Pin::new(&mut take).poll(cx).is_pending());
+        Poll::Ready(())
+    })
+    .await;
+    assert!(!take.is_queued());
+    assert_eq!((handoff.stock().ready, handoff.stock().waiters), (1, 0));
+    drop(take.await.expect("ready"));
+}
+
+/// Where others wait, a place among them is not lost to who comes later.
+#[tokio::test]
+async fn a_taker_that_has_had_its_turn_joins_those_who_wait_at_once() {
+    let handoff = handoff(0);
+    let mut first = handoff.take();
+    assert!(poll(&mut first).is_pending());
+    let mut second = handoff.take();
+    poll_fn(|cx| {
+        use_up_budget(cx);
+        assert!(Pin::new(&mut second).poll(cx).is_pending());
+        Poll::Ready(())
+    })
+    .await;
+    assert!(second.is_queued());
+    assert_eq!(handoff.stock().waiters, 2);
 }

@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -77,15 +77,19 @@ fn a_tight_loop_of_leases_lets_its_neighbours_run() {
     simulate(async {
         let (ostler, pool) = start(spec(ResetPolicy::None), Fake::new(&FakeSpec::default()), 1).await;
         pool.ready(Duration::from_secs(1)).await.expect("fills");
-        let hog = tokio::task::spawn_local(async move {
-            loop {
-                drop(pool.acquire().await.expect("a lease"));
+        let turns = Rc::new(Cell::new(0));
+        let hog = tokio::task::spawn_local({
+            let turns = Rc::clone(&turns);
+            async move {
+                while turns.replace(turns.get() + 1) < 100_000 {
+                    drop(pool.acquire().await.expect("a lease"));
+                }
             }
         });
-        // Would never come to an end if the loop above never yielded.
         for _ in 0..100 {
             tokio::task::yield_now().await;
         }
+        assert!((1..100_000).contains(&turns.get()), "it never yielded, or never began: {}", turns.get());
         hog.abort();
         drop(hog.await);
         ostler.shutdown().await.expect("ends");

@@ -1,5 +1,5 @@
-//! An engine that goes away, hangs, is killed, restarted or takes too long degrades the pool, which says why, and heals by itself
-//! with every slot it had. A lease that is out notices nothing of an engine that says nothing.
+//! An engine that goes away, hangs, is killed, restarted or takes too long degrades the pool, which says why, and heals
+//! by itself with every slot it had. A lease that is out notices nothing of an engine that says nothing.
 
 use std::time::{Duration, Instant};
 

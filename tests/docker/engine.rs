@@ -55,8 +55,14 @@ impl Engine {
 
     /// A client of the test's own.
     pub(crate) async fn client(&self) -> Docker {
-        let client = Docker::connect_with_unix(&self.host, 60, API_DEFAULT_VERSION).unwrap();
-        client.negotiate_version().await.unwrap()
+        self.connect(60).negotiate_version().await.unwrap()
+    }
+
+    /// One that has not said a word yet, and waits so many seconds for an answer.
+    pub(crate) fn connect(&self, seconds: u64) -> Docker {
+        let connect =
+            if self.host.starts_with("tcp:") { Docker::connect_with_http } else { Docker::connect_with_unix };
+        connect(&self.host, seconds, API_DEFAULT_VERSION).unwrap()
     }
 
     /// Ids of all containers of an instance, running or not.
@@ -146,7 +152,18 @@ impl Stable {
         container: &ContainerSpec,
         pool: PoolSpec,
     ) -> Result<Self, String> {
-        let (instance, state) = (unique(), tempfile::tempdir().unwrap());
+        Self::try_open_in(tempfile::tempdir().unwrap(), engine, host, container, pool).await
+    }
+
+    /// With this directory for its state.
+    pub(crate) async fn try_open_in(
+        state: TempDir,
+        engine: &Engine,
+        host: &str,
+        container: &ContainerSpec,
+        pool: PoolSpec,
+    ) -> Result<Self, String> {
+        let instance = unique();
         let reached = Engine { host: host.to_owned(), ..engine.clone() };
         let pool = PoolSpec { backend: reached.settings(container), ..pool };
         let config = config(&instance, state.path(), pool);

@@ -26,8 +26,10 @@ pub(crate) struct Private {
     /// Short, for the paths of sockets.
     directory: TempDir,
     daemon: Child,
-    /// More of its command line.
+    /// More of its command line. Podman listens in one place: here instead of on its unix socket.
     listening: Vec<String>,
+    /// A directory that it does not see into.
+    hidden: Option<PathBuf>,
 }
 
 /// A port that nobody listens on.
@@ -39,6 +41,15 @@ impl Private {
     /// Starts one like `shared`, with the test's image; it listens on its unix socket and as these arguments say.
     /// None, and a skip, where that can't be done.
     pub(crate) async fn start(shared: &Engine, listening: Vec<String>) -> Option<Self> {
+        Self::start_without(shared, listening, None).await
+    }
+
+    /// The same, with a directory hidden from it: of what is there it shares no file system with us.
+    pub(crate) async fn start_without(
+        shared: &Engine,
+        listening: Vec<String>,
+        hidden: Option<PathBuf>,
+    ) -> Option<Self> {
         let directory = tempfile::Builder::new().prefix("eng-").tempdir_in("/tmp").unwrap();
         fs::write(directory.path().join("containers.conf"), CONTAINERS).unwrap();
         let storage = format!(
@@ -46,11 +57,11 @@ impl Private {
             directory.path().display()
         );
         fs::write(directory.path().join("storage.conf"), storage).unwrap();
-        let Ok(daemon) = command(shared.kind, directory.path(), &listening).spawn() else {
+        let Ok(daemon) = command(shared.kind, directory.path(), &listening, hidden.as_deref()).spawn() else {
             skip(&format!("an engine of a test's own on {:?}: it can't be started", shared.kind));
             return None;
         };
-        let private = Self { kind: shared.kind, directory, daemon, listening };
+        let private = Self { kind: shared.kind, directory, daemon, listening, hidden };
         private.answers().await;
         private.copy_image(shared).await;
         Some(private)
@@ -61,7 +72,11 @@ impl Private {
     }
 
     pub(crate) fn engine(&self) -> Engine {
-        Engine { kind: self.kind, host: format!("unix://{}", self.socket().display()) }
+        let host = match (self.kind, &self.listening[..]) {
+            (Kind::Podman, [address]) => address.clone(),
+            _ => format!("unix://{}", self.socket().display()),
+        };
+        Engine { kind: self.kind, host }
     }
 
     /// It stops where it is, and goes on with `CONT`.
@@ -88,7 +103,8 @@ impl Private {
 
     /// After it has ended.
     pub(crate) async fn start_again(&mut self) {
-        self.daemon = command(self.kind, self.directory.path(), &self.listening).spawn().unwrap();
+        let mut command = command(self.kind, self.directory.path(), &self.listening, self.hidden.as_deref());
+        self.daemon = command.spawn().unwrap();
         self.answers().await;
     }
 
@@ -105,11 +121,11 @@ impl Private {
     }
 
     async fn ping(&self) -> Result<Result<String, bollard::errors::Error>, tokio::time::error::Elapsed> {
-        let ping = async {
-            let host = self.engine().host;
-            bollard::Docker::connect_with_unix(&host, 5, bollard::API_DEFAULT_VERSION)?.ping().await
-        };
-        tokio::time::timeout(Duration::from_secs(5), ping).await
+        // A socket that is not there yet is no client's.
+        if self.engine().host.starts_with("unix:") && !self.socket().exists() {
+            return Ok(Err(bollard::errors::Error::RequestTimeoutError));
+        }
+        tokio::time::timeout(Duration::from_secs(5), self.engine().connect(5).ping()).await
     }
 
     async fn copy_image(&self, from: &Engine) {
@@ -122,12 +138,22 @@ impl Private {
     }
 }
 
-fn command(kind: Kind, directory: &Path, listening: &[String]) -> Command {
+fn command(kind: Kind, directory: &Path, listening: &[String], hidden: Option<&Path>) -> Command {
+    let start = |program: &str| match hidden {
+        None => Command::new(program),
+        Some(hidden) => {
+            let mut command = Command::new("unshare");
+            command.args(["--mount", "--propagation", "slave", "sh", "-c"]);
+            command.args(["mount -t tmpfs none \"$0\" && exec \"$@\"".as_ref(), hidden.as_os_str()]);
+            command.arg(program);
+            command
+        }
+    };
     let at = |name: &str| directory.join(name).display().to_string();
     let log = File::options().create(true).append(true).open(at("log")).unwrap();
     let mut command = match kind {
         Kind::Docker => {
-            let mut command = Command::new("dockerd");
+            let mut command = start("dockerd");
             let places = [("--data-root", "root"), ("--exec-root", "run"), ("--pidfile", "pid")];
             command.args(places.into_iter().flat_map(|(option, place)| [option.to_owned(), at(place)]));
             command.args(["-H".to_owned(), format!("unix://{}", at("s"))]);
@@ -152,7 +178,7 @@ fn command(kind: Kind, directory: &Path, listening: &[String]) -> Command {
             command
         }
         Kind::Podman => {
-            let mut command = Command::new("podman");
+            let mut command = start("podman");
             command.env("CONTAINERS_CONF", at("containers.conf"));
             command.env("CONTAINERS_STORAGE_CONF", at("storage.conf"));
             command.args(["--root", &at("root"), "--runroot", &at("run"), "--tmpdir", &at("tmp")]);

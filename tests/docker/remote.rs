@@ -24,6 +24,7 @@ async fn works(pool: &Pool) {
         lease.write("file", b"content").await.unwrap();
         let output = lease.exec(Exec::new("/bin/cat").arg("file")).await.unwrap();
         assert_eq!(output.stdout, b"content", "{output:?}");
+        assert_eq!(lease.read("file").await.unwrap(), b"content");
     }
     assert!(pool.status().retired.is_empty(), "{}", pool.status());
 }
@@ -103,17 +104,31 @@ async fn over_tls_only_with_the_right_certificates() {
     }
 }
 
-/// Podman listens in one place, and here that is the test's.
+/// How commands and files go is found out by trying: a network address may lead to this host or to another, which
+/// here is an engine that does not see into one of our directories.
 #[tokio::test]
 async fn over_tcp() {
-    for shared in Engine::all("an engine on tcp").into_iter().filter(|engine| engine.kind == Kind::Docker) {
+    for shared in Engine::all("an engine on tcp") {
         let address = format!("tcp://127.0.0.1:{}", free_port());
-        let listening = vec![format!("--host={address}"), "--tls=false".to_owned()];
-        let Some(private) = Private::start(&shared, listening).await else { continue };
-        for transport in [Transport::Auto, Transport::Attach] {
+        let listening = match shared.kind {
+            Kind::Docker => vec![format!("--host={address}"), "--tls=false".to_owned()],
+            Kind::Podman => vec![address.clone()],
+        };
+        let hidden = tempfile::tempdir().unwrap();
+        let hiding = Some(hidden.path().to_owned());
+        let Some(private) = Private::start_without(&shared, listening, hiding).await else { continue };
+        let near = || tempfile::tempdir().unwrap();
+        let far = || tempfile::tempdir_in(hidden.path()).unwrap();
+        for (transport, state, expected) in [
+            (Transport::Auto, near(), "link"),
+            (Transport::Attach, near(), "attach"),
+            (Transport::Auto, far(), "attach"),
+        ] {
             let container = ContainerSpec { transport, ..spec() };
-            let stable = Stable::open_at(&private.engine(), &address, &container, one()).await;
+            let stable = Stable::try_open_in(state, &private.engine(), &address, &container, one()).await;
+            let stable = stable.unwrap();
             works(&stable.pool).await;
+            assert_eq!(stable.pool.status().runtimes[0].transport, Some(expected), "{:?}", shared.kind);
             stable.close().await;
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::Shared;
 use super::container::Container;
-use super::create::{Entry, SOCKET};
+use super::create::{Entry, GUEST, SOCKET};
 use super::entry::Way;
 use super::exit::{self, Watch};
 use super::launch::{ANSWER, Entered, Failure};
@@ -35,20 +35,24 @@ impl Shared {
         let entry = Entry::Link { program: &program, directory: &room.path };
         let reserved = self.reserve(site, parts)?;
         let body = self.body(site, launch, parts, entry, &reserved);
-        // What an engine says that does not find what it should mount has our path in it, which nothing else has.
-        let is_ours = |text: String| text.contains(&*site.ground.path().to_string_lossy());
+        // What an engine says that does not find what it should mount has our path in it, which nothing else has, or
+        // the guest's: Podman makes what it does not find, a directory, and that can't be run.
+        let is_ours =
+            |text: String| text.contains(&*site.ground.path().to_string_lossy()) || text.contains(GUEST);
         let (container, news) = self.create(site, parts, body).await.map_err(|error| {
             let no_way_in = is_ours(error.to_string());
             Failure { error: error.at(parts.step("create")), no_way_in }
         })?;
         if let Err(error) = self.start(&container).await {
             let no_way_in = is_ours(error.to_string());
+            make_way(&container).await;
             return Err(Failure { error: error.at(parts.step("start")), no_way_in });
         }
         let visitor = match admit(doorway, &container, patience).await {
             Ok(visitor) => visitor,
             Err(why) => {
                 let why = with_last_words(why, &container, &parts.journal).await;
+                make_way(&container).await;
                 let error = BackendError::passing(parts.step("enter"), why);
                 return Err(Failure { error, no_way_in: true });
             }
@@ -70,6 +74,12 @@ impl Shared {
             }
         }
     }
+}
+
+/// Frees the container's name for one that is entered otherwise.
+async fn make_way(container: &Container) {
+    // Dropped, it is removed again if it has to be.
+    drop(container.removal().await);
 }
 
 /// Waits for the guest to come in, or for its container to end instead.

@@ -23,6 +23,13 @@ impl Gauge {
         }
     }
 
+    /// Whether there is nothing to note about a take that has left so many, or more.
+    #[inline]
+    pub(super) fn is_ample(&self, ready: usize) -> bool {
+        ready >= self.low_water.load(Ordering::Relaxed)
+            && i64::try_from(ready).unwrap_or(i64::MAX) >= self.low_mark.load(Ordering::Relaxed)
+    }
+
     /// Notes what a take has left, negative if it is to wait, and answers whether low stock is to be told.
     #[inline]
     pub(super) fn note(&self, left: i64) -> bool {

@@ -12,7 +12,7 @@
 //!
 //! # Algorithm
 //!
-//! A lock-free queue `Q` of ready tickets, the line `W` of waiters under a lock of its own (the desk), and the gate
+//! A lock-free store `Q` of ready tickets, the line `W` of waiters under a lock of its own (the desk), and the gate
 //! `G`, one word that says how many wait. `G` changes under the lock only; who finds it open touches neither lock
 //! nor line. While nobody waits it is never written, and while everybody waits `Q` is not touched.
 //!
@@ -20,10 +20,12 @@
 //!   yields after all, open it again, done. Else join `W` at the end.
 //! * put: if `G` is not open, hand the ticket to the oldest waiter, under the lock. If it is, or nobody waits any
 //!   more, push to `Q`, and then look at `G`: if it is not open, settle.
+//! * `Q` is a queue and, for tickets that leases give back, one place for each of some threads. A pop looks into its
+//!   thread's place, the queue, and all places; it finds nothing only if each was empty when it looked, after it began.
 //! * settle: under the lock, while both `W` and `Q` have something, hand the ticket to the oldest waiter; wake it
 //!   after unlocking.
-//! * handing over: out of the line, and the ticket into the waiter's seat, where it finds it without the lock. A
-//!   waiter whose seat is still taken by somebody long served stands, and asks at the desk.
+//! * handing over: out of the line, and the ticket into the waiter's seat, where it finds it without the lock. If
+//!   something for somebody long served still lies there, it asks at the desk.
 //! * cancel: under the lock, leave `W`. If a ticket had already been handed over, put it.
 //!
 //! # Why nobody waits beside a ready ticket
@@ -31,9 +33,9 @@
 //! A put pushes and then looks at `G`; a taker that is the first to wait shuts `G` and then looks into `Q`. There is
 //! one order of these four (all are `SeqCst`; the queue's push changes its tail so, and a pop that finds nothing has
 //! looked at the tail behind a fence), so that either the put sees the gate shut, and settles, or the taker sees the
-//! ticket. While others wait the gate is not open, and whoever pushes then settles. A waiter that finds its ticket
-//! condemned on the way shuts `G`, rejoins where it was, and settles. So whenever `W` and `Q` both have something,
-//! somebody is about to settle, which ends with one of them empty.
+//! ticket, wherever in `Q` it lies. While others wait the gate is not open, and whoever pushes then settles. A waiter
+//! that finds its ticket condemned on the way shuts `G`, rejoins where it was, and settles. So whenever `W` and `Q`
+//! both have something, somebody is about to settle, which ends with one of them empty.
 //!
 //! # Why nobody is overtaken
 //!
@@ -46,6 +48,7 @@ mod exchange;
 mod gate;
 mod gauge;
 mod handle;
+mod ready;
 mod seat;
 mod sync;
 mod take;

@@ -7,13 +7,13 @@ const APART: usize = 37;
 
 const NOBODY: usize = usize::MAX;
 
-/// Where waiters find what they are handed without asking at the desk; so many that hardly anybody has to stand.
+/// Where waiters find what they are handed without asking at the desk; so many that hardly anybody has to ask.
 pub(super) struct Seats<T>(Box<[Seat<T>; SEATS]>);
 
-/// One waiter's at a time.
+/// Keeps what one waiter at a time has been handed, until that waiter collects it.
 pub(super) struct Seat<T> {
     gift: Cell<Option<T>>,
-    /// The number of who sits there, or `NOBODY`. Set under the lock of the desk, cleared by who gets up.
+    /// The number of the waiter it is kept for, or `NOBODY`. Set under the lock of the desk, cleared by that waiter.
     sitter: AtomicUsize,
 }
 
@@ -22,7 +22,7 @@ impl<T> Seats<T> {
         Self(Box::new(std::array::from_fn(|_| Seat::new())))
     }
 
-    /// The one that the waiter with this number has, if it has one.
+    /// Where the waiter with this number finds its gift, if not at the desk.
     #[inline]
     pub(super) fn at(&self, number: usize) -> &Seat<T> {
         &self.0[number.wrapping_mul(APART) % SEATS]
@@ -34,32 +34,26 @@ impl<T> Seat<T> {
         Self { gift: Cell::new(None), sitter: AtomicUsize::new(NOBODY) }
     }
 
-    /// For the waiter with this number, if it is free. By one at a time.
+    /// Keeps a gift for the waiter with this number, or gives it back while another's is here. By one at a time.
     #[inline]
-    pub(super) fn occupy(&self, number: usize) {
-        if self.sitter.load(Ordering::Acquire) == NOBODY {
-            self.sitter.store(number, Ordering::Relaxed);
+    pub(super) fn give(&self, number: usize, gift: T) -> Result<(), T> {
+        if self.sitter.load(Ordering::Acquire) != NOBODY {
+            return Err(gift);
         }
-    }
-
-    #[inline]
-    pub(super) fn is_of(&self, number: usize) -> bool {
-        self.sitter.load(Ordering::Relaxed) == number
-    }
-
-    #[inline]
-    pub(super) fn give(&self, gift: T) {
         self.gift.store(Some(gift));
+        self.sitter.store(number, Ordering::Release);
+        Ok(())
     }
 
+    /// What is kept for the waiter with this number. By that waiter alone.
     #[inline]
-    pub(super) fn collect(&self) -> Option<T> {
-        self.gift.take()
-    }
-
-    #[inline]
-    pub(super) fn vacate(&self) {
+    pub(super) fn collect(&self, number: usize) -> Option<T> {
+        if self.sitter.load(Ordering::Acquire) != number {
+            return None;
+        }
+        let gift = self.gift.take();
         self.sitter.store(NOBODY, Ordering::Release);
+        gift
     }
 }
 

@@ -16,6 +16,18 @@ pub(super) use stand_in::Cell;
 /// Waiters that have a seat.
 pub(super) const SEATS: usize = 1024;
 
+/// Pockets for ready tickets; threads beyond so many share theirs.
+pub(super) const POCKETS: usize = 8;
+
+/// The number of this thread among those that have asked for theirs.
+#[inline]
+pub(super) fn thread() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local!(static NUMBER: usize = NEXT.fetch_add(1, Ordering::Relaxed));
+    // A thread that is ending may still give back what it holds.
+    NUMBER.try_with(|number| *number).unwrap_or(0)
+}
+
 /// Crossbeam's cell moves a pointer as an integer, and Miri does not follow it there.
 #[cfg(miri)]
 mod stand_in {

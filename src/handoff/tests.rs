@@ -3,6 +3,86 @@
 use super::gate::{Gate, Sign};
 use super::seat::Seats;
 use super::sync::SEATS;
+use super::{Handoff, Hooks, Stock, Taken};
+use crate::model::RuntimeId;
+
+/// With so many tickets ready; those that come home are gone.
+fn stocked(tickets: u64) -> Handoff<()> {
+    let hooks = Hooks { on_return: Box::new(drop), on_low: Box::new(|| {}) };
+    let handoff = Handoff::new(8, 8, hooks);
+    (1..=tickets).for_each(|id| handoff.issue(RuntimeId(id), ()).put());
+    handoff
+}
+
+fn leased(mut taken: Taken<()>) -> Taken<()> {
+    taken.lease();
+    taken
+}
+
+fn give_back(mut lease: Taken<()>) {
+    lease.reuse();
+}
+
+#[test]
+fn a_thread_finds_first_what_it_gave_back_last() {
+    let handoff = stocked(3);
+    for _ in 0..5 {
+        let lease = leased(handoff.try_take().expect("three are ready"));
+        assert_eq!(lease.runtime(), RuntimeId(1));
+        give_back(lease);
+        assert_eq!(handoff.stock(), Stock { ready: 3, waiters: 0 });
+    }
+    // It has one pocket; what does not go into it is behind the others.
+    let (first, second) = (handoff.try_take(), handoff.try_take());
+    give_back(leased(second.expect("three are ready")));
+    give_back(leased(first.expect("three are ready")));
+    let order = [(); 3].map(|()| handoff.withdraw().map(|ticket| ticket.runtime()));
+    assert_eq!(order, [2, 3, 1].map(|id| Some(RuntimeId(id))));
+}
+
+#[test]
+fn what_lies_in_a_pocket_is_found_by_every_thread() {
+    let handoff = stocked(1);
+    std::thread::scope(|scope| {
+        for _ in 0..20 {
+            let lease = leased(handoff.try_take().expect("nobody else has it"));
+            scope.spawn(|| give_back(lease)).join().expect("it only gives it back");
+        }
+    });
+    assert_eq!(handoff.stock().ready, 1);
+    let lease = leased(handoff.try_take().expect("nobody else has it"));
+    lease.tether().condemn();
+    assert_eq!(handoff.withdraw_condemned().len(), 0, "it is leased");
+    drop(lease);
+    assert_eq!(handoff.stock().ready, 0);
+}
+
+#[test]
+fn condemned_tickets_are_withdrawn_from_pockets_too() {
+    let handoff = stocked(3);
+    let lease = leased(handoff.try_take().expect("three are ready"));
+    let tether = lease.tether().clone();
+    give_back(lease);
+    tether.condemn();
+    let withdrawn: Vec<_> = handoff.withdraw_condemned().iter().map(super::Ticket::runtime).collect();
+    assert_eq!((withdrawn, handoff.stock().ready), (vec![RuntimeId(1)], 2));
+    assert_eq!(handoff.low_water(), 0, "nothing was noted since the beginning");
+    drop(handoff.try_take());
+    assert_eq!(handoff.low_water(), 1);
+}
+
+/// Whatever of it lies in pockets.
+#[test]
+fn how_few_were_ready_is_exact() {
+    let handoff = stocked(4);
+    give_back(leased(handoff.try_take().expect("four are ready")));
+    assert_eq!(handoff.low_water(), 0, "nothing was noted before");
+    give_back(leased(handoff.try_take().expect("four are ready")));
+    assert_eq!(handoff.low_water(), 3);
+    let leases = [(); 3].map(|()| leased(handoff.try_take().expect("four are ready")));
+    leases.into_iter().for_each(give_back);
+    assert_eq!((handoff.low_water(), handoff.low_water()), (1, 4));
+}
 
 #[test]
 fn each_sign_is_told_from_the_others() {
@@ -21,27 +101,23 @@ fn each_sign_is_told_from_the_others() {
 }
 
 #[test]
-fn a_seat_is_one_waiters_until_it_gets_up() {
+fn a_seat_keeps_one_waiters_gift_until_it_is_collected() {
     let seats = Seats::<u32>::new();
     let seat = seats.at(5);
-    seat.occupy(5);
-    assert!(seat.is_of(5) && !seat.is_of(5 + SEATS));
     assert!(std::ptr::eq(seat, seats.at(5 + SEATS)), "the same for the one so many behind it");
-    seat.occupy(5 + SEATS);
-    assert!(seat.is_of(5), "it is taken");
-    seat.give(7);
-    assert_eq!((seat.collect(), seat.collect()), (Some(7), None));
-    seat.vacate();
-    assert!(!seat.is_of(5));
-    seat.occupy(5 + SEATS);
-    assert!(seat.is_of(5 + SEATS));
+    assert_eq!(seat.collect(5), None);
+    assert_eq!(seat.give(5, 7), Ok(()));
+    assert_eq!(seat.give(5 + SEATS, 8), Err(8), "it is taken");
+    assert_eq!((seat.collect(5 + SEATS), seat.collect(5), seat.collect(5)), (None, Some(7), None));
+    assert_eq!(seat.give(5 + SEATS, 8), Ok(()));
+    assert_eq!(seat.collect(5 + SEATS), Some(8));
 }
 
 #[test]
 fn a_row_of_waiters_has_a_seat_each() {
-    let seats = Seats::<u32>::new();
-    (100..100 + SEATS).for_each(|number| seats.at(number).occupy(number));
-    assert!((100..100 + SEATS).all(|number| seats.at(number).is_of(number)));
+    let seats = Seats::new();
+    assert!((100..100 + SEATS).all(|number| seats.at(number).give(number, number).is_ok()));
+    assert!((100..100 + SEATS).all(|number| seats.at(number).collect(number) == Some(number)));
     // The last numbers before they wrap have seats too.
-    assert!(!seats.at(usize::MAX - 1).is_of(usize::MAX - 1));
+    assert_eq!(seats.at(usize::MAX - 1).give(usize::MAX - 1, 0), Ok(()));
 }

@@ -123,7 +123,8 @@ impl<R> Ticket<R> {
     /// handoff is closed, goes to `on_return` instead.
     pub fn put(mut self) {
         self.rest();
-        self.restore();
+        let tether = self.0.tether.clone();
+        tether.home().put(self);
     }
 
     /// Ends its life as a ticket.
@@ -135,7 +136,7 @@ impl<R> Ticket<R> {
     /// Back into circulation as it is.
     pub(super) fn restore(self) {
         let tether = self.0.tether.clone();
-        tether.home().put(self);
+        tether.home().put_back(self);
     }
 
     /// To the `on_return` hook.

@@ -40,8 +40,8 @@ pub(super) struct Acquire<'a> {
     take: Take<'a, Resource>,
     /// Whether the take has had to wait.
     waiting: bool,
-    /// Since the request first had to wait.
-    wait: Option<Wait>,
+    /// Since the request first had to wait. Out of the way of the others, who move it along.
+    wait: Option<Box<Wait>>,
     test: Option<Test<'a>>,
     by: &'static Location<'static>,
 }
@@ -82,7 +82,7 @@ impl<'a> Acquire<'a> {
         if taken.uses() == 0 {
             count(&board.cold_launch);
         }
-        if let Some(Wait { began: Some(began), stands_for: stands_for @ 1.., .. }) = &self.wait {
+        if let Some(Wait { began: Some(began), stands_for: stands_for @ 1.., .. }) = self.wait.as_deref() {
             board.wait.record_many(began.elapsed(), *stands_for);
         }
     }
@@ -131,7 +131,8 @@ impl<'a> Acquire<'a> {
         }
         let knobs = &self.pool.shared.knobs;
         let timeout = *self.request.timeout.get_or_insert_with(|| knobs.acquire_timeout());
-        let wait = self.wait.get_or_insert_with(|| Wait::new(self.take.nth_waiter(), timeout, woken));
+        let wait =
+            self.wait.get_or_insert_with(|| Box::new(Wait::new(self.take.nth_waiter(), timeout, woken)));
         if wait.alarm.is_none() && (woken || timeout < TIMER_AT_ONCE) {
             let deadline = wait.began.unwrap_or_else(Instant::now) + timeout;
             wait.alarm = Some(Box::pin(timer::sleep_until(&self.pool.shared.runtime, deadline)));

@@ -31,6 +31,7 @@ mod handoff {
     mod gate;
     mod gauge;
     mod handle;
+    mod ready;
     mod seat;
     mod take;
     mod taken;

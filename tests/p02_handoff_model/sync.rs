@@ -10,6 +10,13 @@ pub(crate) use std::sync::PoisonError;
 /// Few, so that some have to stand.
 pub(crate) const SEATS: usize = 2;
 
+/// Fewer than threads, so that some share.
+pub(crate) const POCKETS: usize = 2;
+
+pub(crate) fn thread() -> usize {
+    shuttle::current::me().into()
+}
+
 pub(crate) struct Cell<T>(Mutex<T>);
 
 impl<T: Default> Cell<T> {
@@ -47,6 +54,10 @@ impl<T> Queue<T> {
 
     pub(crate) fn pop(&self) -> Option<T> {
         self.items().pop_front()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.items().is_empty()
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -8,7 +8,7 @@ pub(super) struct Desk<R> {
     pub(super) waiters: Waiters,
     /// Takes that had to wait and got their ticket.
     pub(super) waits: u64,
-    /// Served waiters that had no seat, by number, and what they have not collected yet.
+    /// What served waiters have not collected yet, by number, whose seat was taken.
     pub(super) standing: Vec<(usize, Ticket<R>)>,
     /// Ready tickets beyond the capacity of the queue; none, unless the pool has outgrown it.
     pub(super) spill: Vec<Ticket<R>>,

@@ -3,8 +3,9 @@ use std::task::Waker;
 
 use super::gate::{Gate, Sign};
 use super::gauge::Gauge;
+use super::ready::Ready;
 use super::seat::Seats;
-use super::sync::{AtomicUsize, Mutex, MutexGuard, Ordering, PoisonError, Queue};
+use super::sync::{AtomicUsize, Mutex, MutexGuard, Ordering, PoisonError};
 use super::waiters;
 use super::{Hooks, Stock, TakeError, Ticket};
 use desk::Desk;
@@ -28,7 +29,7 @@ pub(super) struct Exchange<R> {
     /// and no waker runs under it.
     desk: Mutex<Desk<R>>,
     pub(super) gauge: Gauge,
-    ready: Queue<Ticket<R>>,
+    ready: Ready<R>,
     /// How many tickets are in the spill.
     spilled: AtomicUsize,
     seats: Seats<Ticket<R>>,
@@ -49,7 +50,7 @@ impl<R> Exchange<R> {
             gate: Gate::new(),
             desk: Mutex::new(Desk::new(queue_limit)),
             gauge: Gauge::new(),
-            ready: Queue::new(capacity.max(1)),
+            ready: Ready::new(capacity),
             spilled: AtomicUsize::new(0),
             seats: Seats::new(),
             hooks,
@@ -69,7 +70,7 @@ impl<R> Exchange<R> {
                 },
             };
             if !ticket.is_condemned() {
-                self.note(i64::try_from(self.ready()).unwrap_or(i64::MAX));
+                self.note_taken();
                 return Attempt::Taken(ticket);
             }
             self.return_to_owner(ticket);
@@ -81,7 +82,7 @@ impl<R> Exchange<R> {
         loop {
             let ticket = self.withdraw()?;
             if !ticket.is_condemned() {
-                self.note(i64::try_from(self.ready()).unwrap_or(i64::MAX));
+                self.note_taken();
                 return Some(ticket);
             }
             self.return_to_owner(ticket);
@@ -108,10 +109,13 @@ impl<R> Exchange<R> {
         if desk.waiters.is_empty() && !desk.waiters.is_closed() { self.pop(&mut desk) } else { None }
     }
 
-    /// The condemned ones of the ready tickets: one turn of the queue, then the spill.
+    /// The condemned ones of the ready tickets: the pockets, one turn of the queue, then the spill.
     pub(super) fn withdraw_condemned(&self) -> Vec<Ticket<R>> {
-        let mut condemned = Vec::new();
-        for _ in 0..self.ready.len() {
+        let (mut condemned, sound): (Vec<_>, Vec<_>) = self.ready.pocketed().partition(Ticket::is_condemned);
+        for ticket in sound {
+            self.put(ticket);
+        }
+        for _ in 0..self.ready.queued() {
             match self.withdraw() {
                 Some(ticket) if ticket.is_condemned() => condemned.push(ticket),
                 Some(ticket) => self.put(ticket),
@@ -124,8 +128,19 @@ impl<R> Exchange<R> {
         condemned
     }
 
-    /// To the oldest waiter, or else ready.
+    /// To the oldest waiter, or else ready, behind all others.
     pub(super) fn put(&self, ticket: Ticket<R>) {
+        self.bring(ticket, Ready::push);
+    }
+
+    /// To the oldest waiter, or else ready, for this thread first.
+    #[inline]
+    pub(super) fn put_back(&self, ticket: Ticket<R>) {
+        self.bring(ticket, Ready::push_back);
+    }
+
+    #[inline]
+    fn bring(&self, ticket: Ticket<R>, push: impl FnOnce(&Ready<R>, Ticket<R>) -> Result<(), Ticket<R>>) {
         if ticket.is_condemned() {
             return self.return_to_owner(ticket);
         }
@@ -135,7 +150,9 @@ impl<R> Exchange<R> {
             if ticket.was_awaited() || !self.gate.is_open() { self.serve(ticket) } else { Some(ticket) };
         if let Some(mut ticket) = unserved {
             ticket.set_awaited(false);
-            self.push(ticket);
+            if let Err(ticket) = push(&self.ready, ticket) {
+                self.spill(ticket);
+            }
             if !self.gate.is_open() {
                 self.settle();
             }
@@ -193,12 +210,11 @@ impl<R> Exchange<R> {
         self.ready.len() + self.spilled.load(Ordering::Relaxed)
     }
 
-    fn push(&self, ticket: Ticket<R>) {
-        if let Err(ticket) = self.ready.push(ticket) {
-            let mut desk = self.lock();
-            desk.spill.push(ticket);
-            self.count_spill(&desk);
-        }
+    #[cold]
+    fn spill(&self, ticket: Ticket<R>) {
+        let mut desk = self.lock();
+        desk.spill.push(ticket);
+        self.count_spill(&desk);
     }
 
     /// The spill changes only under the lock: when the queue is found empty after it, both were empty at once.
@@ -220,6 +236,14 @@ impl<R> Exchange<R> {
 
     fn count_spill(&self, desk: &Desk<R>) {
         self.spilled.store(desk.spill.len(), Ordering::Relaxed);
+    }
+
+    /// Counts what is left only if it may matter how little that is.
+    #[inline]
+    fn note_taken(&self) {
+        if !self.gauge.is_ample(self.ready.queued()) {
+            self.note(i64::try_from(self.ready()).unwrap_or(i64::MAX));
+        }
     }
 
     #[inline]

@@ -6,7 +6,6 @@ use super::super::seat::Seat;
 /// A waiter's.
 pub(in crate::handoff) struct Place<'a, R> {
     pub(super) number: usize,
-    /// Its own, unless somebody still sits there: then it stands.
     pub(super) seat: &'a Seat<Ticket<R>>,
     /// How many began to wait before it since the clock ticked.
     pub(in crate::handoff) nth: usize,
@@ -15,14 +14,7 @@ pub(in crate::handoff) struct Place<'a, R> {
 impl<R> Place<'_, R> {
     #[inline]
     pub(super) fn collect(&self) -> Option<Ticket<R>> {
-        if self.seat.is_of(self.number) { self.seat.collect() } else { None }
-    }
-
-    #[inline]
-    pub(super) fn vacate(&self) {
-        if self.seat.is_of(self.number) {
-            self.seat.vacate();
-        }
+        self.seat.collect(self.number)
     }
 }
 

@@ -32,10 +32,7 @@ impl<R> Exchange<R> {
         self.count_waiters(desk);
         desk.waits += 1;
         ticket.set_awaited(true);
-        let seat = self.seats.at(number);
-        if seat.is_of(number) {
-            seat.give(ticket);
-        } else {
+        if let Err(ticket) = self.seats.at(number).give(number, ticket) {
             desk.standing.push((number, ticket));
         }
     }

@@ -30,11 +30,9 @@ impl<R> Exchange<R> {
             return Attempt::Refused(TakeError::Overloaded { waiters: desk.waiters.len() });
         }
         let number = desk.waiters.next();
-        let seat = self.seats.at(number);
-        seat.occupy(number);
         let nth = desk.waiters.join(waker);
         self.count_waiters(&desk);
-        Attempt::Queued(Place { number, seat, nth })
+        Attempt::Queued(Place { number, seat: self.seats.at(number), nth })
     }
 
     /// When nobody waits yet, a ticket may have come meanwhile.
@@ -56,10 +54,7 @@ impl<R> Exchange<R> {
         waker: &Waker,
     ) -> Poll<Result<Ticket<R>, TakeError>> {
         match place.collect() {
-            Some(ticket) if !ticket.is_spoilt() => {
-                place.vacate();
-                Poll::Ready(Ok(ticket))
-            }
+            Some(ticket) if !ticket.is_spoilt() => Poll::Ready(Ok(ticket)),
             Some(ticket) => self.rejoin(place, ticket, waker),
             None => self.look_at_desk(place, waker),
         }
@@ -78,10 +73,7 @@ impl<R> Exchange<R> {
                 (Look::Moved, _) if self.renew(place.number, waker.clone()) => return Poll::Pending,
                 (Look::Moved, _) => {}
                 (Look::Gone, Some(ticket)) if ticket.is_spoilt() => return self.rejoin(place, ticket, waker),
-                (Look::Gone, collected) => {
-                    place.vacate();
-                    return Poll::Ready(collected.ok_or(TakeError::Closed));
-                }
+                (Look::Gone, collected) => return Poll::Ready(collected.ok_or(TakeError::Closed)),
             }
         }
     }
@@ -126,7 +118,6 @@ impl<R> Exchange<R> {
             (waker, collected)
         };
         drop(waker);
-        place.vacate();
         if let Some(ticket) = collected {
             self.put(ticket);
         }

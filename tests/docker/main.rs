@@ -7,6 +7,7 @@
 mod attach;
 mod daemon;
 mod engine;
+mod engines;
 mod exit;
 mod health;
 mod image;

@@ -138,6 +138,21 @@ impl Private {
     }
 }
 
+/// What its containers' cgroups are in.
+fn cgroup(directory: &Path) -> String {
+    format!("/ostler-{}", directory.file_name().unwrap().to_str().unwrap())
+}
+
+/// Removes a tree of cgroups, as far as it is there and nobody is in it.
+fn clear(tree: &Path) {
+    for entry in fs::read_dir(tree).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            clear(&entry.path());
+        }
+    }
+    drop(fs::remove_dir(tree));
+}
+
 fn command(kind: Kind, directory: &Path, listening: &[String], hidden: Option<&Path>) -> Command {
     let start = |program: &str| match hidden {
         None => Command::new(program),
@@ -163,7 +178,7 @@ fn command(kind: Kind, directory: &Path, listening: &[String], hidden: Option<&P
                 "--bridge",
                 "none",
                 "--cgroup-parent",
-                "/ostler-engines",
+                &cgroup(directory),
             ]);
             command.args([
                 "--iptables=false",
@@ -218,6 +233,11 @@ impl Drop for Private {
             }
         }
         drop(self.daemon.wait());
+        let top = Path::new("/sys/fs/cgroup");
+        let controllers = fs::read_dir(top).into_iter().flatten().flatten().map(|entry| entry.path());
+        for parent in controllers.chain([top.to_owned()]) {
+            clear(&parent.join(cgroup(self.directory.path()).trim_start_matches('/')));
+        }
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
         for place in mounts.lines().rev().filter_map(|line| line.split(' ').nth(4)) {
             if place.starts_with(&own) {

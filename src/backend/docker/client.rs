@@ -43,6 +43,9 @@ pub(super) enum EngineError {
     /// It said no.
     #[error("{message}")]
     Refused { status: u16, message: String },
+    /// It does not have what was asked for, or makes no use of it.
+    #[error("{0}")]
+    Lacking(String),
     /// It said something that cannot be understood.
     #[error("the engine at {address} answers strangely")]
     Strange { address: String, source: Box<ApiError> },

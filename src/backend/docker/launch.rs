@@ -219,9 +219,11 @@ impl Shared {
     }
 
     pub(super) async fn start(&self, container: &Container) -> Result<(), EngineError> {
+        self.has_gpus(container).await?;
         let engine = container.engine();
         let client = engine.client().await?;
-        engine.within(WORK, client.start_container(container.id(), None)).await
+        let started = engine.within(WORK, client.start_container(container.id(), None)).await;
+        started.map_err(|error| self.blamed(error))
     }
 
     /// Logs what containers do without, and what the config has loosened: once, as they are all alike.

@@ -28,6 +28,7 @@ mod create;
 mod entry;
 mod exit;
 mod figures;
+mod grants;
 mod ground;
 mod hash;
 mod image;
@@ -172,7 +173,9 @@ impl Shared {
     /// Whether the engine is there. That the image is not, or can't be pulled, is no reason not to start: it may come.
     async fn prepare(&self) -> Result<(), BackendError> {
         let site = self.site().await?;
-        site.engine.client().await.map_err(|error| error.at(format!("prepare {}", self.flavor)))?;
+        let step = || format!("prepare {}", self.flavor);
+        site.engine.client().await.map_err(|error| error.at(step()))?;
+        self.has_apparmor(&site.engine).await.map_err(|error| error.at(step()))?;
         if let Err(error) = self.images.get(&site.engine).await {
             slog::warn!(self.log, "{}", super::with_causes(&error));
         }

@@ -66,7 +66,7 @@ pub(in crate::config) const CONTAINER: &[Key<PoolSpec>] = variant_keys! {
     seccomp: Kind::Word(&shapes::SECCOMP),
         "Filter of system calls: the engine's, one from a JSON file, or none at all.";
     apparmor: Kind::Word(&shapes::WORD),
-        "AppArmor profile, or `unconfined`. Without it the engine's.";
+        "AppArmor profile, or `unconfined`. Without it the engine's. Where the engine has no AppArmor, a profile is refused.";
     cap_add: Kind::Words(&shapes::CAPABILITY),
         "Capabilities it keeps. All others are dropped, always.";
     read_only_root: Kind::Flag,

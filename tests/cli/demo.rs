@@ -46,6 +46,14 @@ fn every_step_comes_true_and_nothing_is_left() {
     for (step, figure) in [("start", "ms"), ("killed", "detected_ms"), ("killed", "whole_ms")] {
         assert!(report[step][figure].as_f64().is_some_and(|ms| ms > 0.0), "{step}: {report}");
     }
+    for step in ["killed", "unhealthy"] {
+        assert!(
+            report[step]["handle"].as_str().is_some_and(|handle| handle.starts_with("pid ")),
+            "{step}: {report}"
+        );
+    }
+    // One killed, one worn out, one frozen, and who came after them.
+    assert!(report["end"]["runtimes"].as_u64().is_some_and(|met| met > 3), "{}", report["end"]);
     assert_eq!(report["used_up"]["uses"], 50);
     let retired = &report["status"]["retired"];
     for reason in ["exited", "used_up", "unhealthy"] {

@@ -47,6 +47,37 @@ async fn the_next_lease_finds_nothing_of_the_last() {
     ostler.shutdown().await.expect("ends");
 }
 
+/// A place that nobody has changed is as it was when it was made, and one where somebody has been is made anew though
+/// there is nothing in it.
+#[tokio::test]
+async fn only_an_untouched_place_is_used_again() {
+    let state = tempfile::tempdir().expect("a directory");
+    let spec = PoolSpec { min: 1, max: 1, ..PoolSpec::default() };
+    let config = Config::builder().instance("test").state_dir(state.path()).pool("real", spec).build();
+    let ostler = Ostler::start(config.expect("good")).await.expect("starts");
+    let pool = ostler.pool("real").expect("the pool");
+    // Its mode and time of change, and that is older than a tick of the kernel's clock when the lease ends.
+    let changed = async |doing: &str| {
+        let lease = pool.acquire().await.expect("a lease");
+        let exec = Exec::shell(format!("({doing}) >/dev/null; stat -c '%a %z' /tmp; sleep 0.05"));
+        let output = lease.exec(exec).await.expect("runs");
+        assert!(output.success() && !output.stdout.is_empty(), "{doing}: {output:?}");
+        String::from_utf8(output.stdout).expect("text")
+    };
+    changed("true").await;
+    let begun = changed("true").await;
+    for untouched in ["true", "ls -la /tmp /dev/shm", "echo x > file", "cat /tmp/x || test -d /tmp"] {
+        assert_eq!(changed(untouched).await, begun, "{untouched}");
+    }
+    assert_eq!(changed("true").await, begun);
+    for touched in ["echo x > /tmp/x; rm /tmp/x", "chmod 700 /tmp; chmod 1777 /tmp", "touch -d @0 /tmp"] {
+        let left = changed(touched).await;
+        let found = changed("true").await;
+        assert!(found != left && found.starts_with("1777 "), "{touched}: {left}, then {found}");
+    }
+    ostler.shutdown().await.expect("ends");
+}
+
 #[test]
 fn a_reset_that_failed_hangs_or_lies_costs_the_runtime() {
     for act in [Act::Fail, Act::Hang, Act::Lie, Act::Panic] {

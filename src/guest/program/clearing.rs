@@ -6,7 +6,6 @@
 //!     └───────────anything unexpected──────────────┴──▶ Failed; nothing is served any more
 //! ```
 
-use std::ffi::CString;
 use std::time::{Duration, Instant};
 
 use crate::files::Removal;
@@ -189,7 +188,7 @@ impl Guest {
             if !matches!(clearing.goal, Goal::Reset(..)) {
                 return Ok(Progress::Ended(Ok(Done::Unit)));
             }
-            clearing.phase = Phase::Wiping(begin_wiping(&self.place)?);
+            clearing.phase = Phase::Wiping(begin_wiping(&mut self.place)?);
         }
         if let Phase::Wiping(removals) = &mut clearing.phase
             && let Some(removal) = removals.last_mut()
@@ -240,14 +239,11 @@ enum Left {
 }
 
 /// Empties all places at once where they are file systems of their own, or answers what is to be removed.
-fn begin_wiping(place: &Place) -> Result<Vec<Removal>, (&'static str, Errno)> {
+fn begin_wiping(place: &mut Place) -> Result<Vec<Removal>, (&'static str, Errno)> {
     match place.walls {
         Walls::Private => {
-            for writable in &place.writable {
-                let path =
-                    CString::new(writable.path.as_slice()).map_err(|_| ("renew a place", Errno::INVAL))?;
-                mount::renew(&path, writable.size, writable.mode)
-                    .map_err(|errno| ("renew a place", errno))?;
+            for writable in &mut place.writable {
+                writable.renew().map_err(|errno| ("renew a place", errno))?;
             }
             mount::renew_ipc().map_err(|errno| ("renew the ipc namespace", errno))?;
             Ok(Vec::new())

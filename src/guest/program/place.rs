@@ -1,8 +1,13 @@
 //! Where the guest lives, as whoever started it tells it.
 
+use std::ffi::{CStr, CString};
+use std::os::fd::AsFd;
+
 use crate::confine::Confinement;
 use crate::environment::Environment;
 use crate::protocol::{Decoder, Encoder, Malformed};
+use crate::sys::file::{self, Imprint, open, resolve};
+use crate::sys::{Errno, Result as SysResult, mount};
 
 /// The guest's surroundings.
 #[derive(Debug)]
@@ -58,12 +63,43 @@ pub(crate) struct Writable {
     pub(crate) size: u64,
     /// Permission bits of the directory itself.
     pub(crate) mode: u32,
+    /// What its tmpfs was like before anybody used it, since the first reset.
+    fresh: Option<Imprint>,
+}
+
+impl Writable {
+    pub(crate) const fn new(path: Vec<u8>, size: u64, mode: u32) -> Self {
+        Self { path, size, mode, fresh: None }
+    }
+
+    /// Puts an empty tmpfs in the place of this one, while nothing runs. One that is just as it was when it was new stays:
+    /// to take one away is most of the work, for the kernel waits until no processor looks at it.
+    ///
+    /// That nothing is in it does not show that it is as new: whoever makes a file and removes it again leaves other
+    /// times behind, and within a tick of the kernel's clock nothing else.
+    ///
+    /// # Errors
+    /// What the system said; the runtime must not be used on.
+    pub(crate) fn renew(&mut self) -> SysResult<()> {
+        let path = CString::new(self.path.as_slice()).map_err(|_| Errno::INVAL)?;
+        // What can't be looked at is taken for used.
+        if self.fresh.is_none() || self.fresh != imprint(&path).ok() {
+            mount::renew(&path, self.size, self.mode)?;
+            self.fresh = imprint(&path).ok();
+        }
+        Ok(())
+    }
+}
+
+fn imprint(path: &CStr) -> SysResult<Imprint> {
+    let flags = open::READ | open::DIRECTORY | open::NO_FOLLOW;
+    file::imprint(file::open_at(None, path, flags, 0, resolve::NO_LINKS)?.as_fd())
 }
 
 impl Place {
     /// A place without walls around one directory.
     pub(crate) fn directory(workspace: Vec<u8>) -> Self {
-        let writable = vec![Writable { path: workspace.clone(), size: 0, mode: 0o700 }];
+        let writable = vec![Writable::new(workspace.clone(), 0, 0o700)];
         let environment = Environment::at_home(&workspace);
         Self {
             workspace,
@@ -90,7 +126,7 @@ impl Place {
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
         let mut d = Decoder::new(bytes);
         let mut place = Self::directory(d.owned()?);
-        place.writable = d.list(|d| Ok(Writable { path: d.owned()?, size: d.u64()?, mode: d.u32()? }))?;
+        place.writable = d.list(|d| Ok(Writable::new(d.owned()?, d.u64()?, d.u32()?)))?;
         place.walls = if d.flag()? { Walls::Private } else { Walls::Shared };
         place.confinement = Confinement::decode(&mut d)?;
         d.end()?;
@@ -106,7 +142,7 @@ mod tests {
     #[test]
     fn what_was_written_is_read() {
         let place = Place {
-            writable: vec![Writable { path: b"/tmp".to_vec(), size: 1 << 20, mode: 0o1777 }],
+            writable: vec![Writable::new(b"/tmp".to_vec(), 1 << 20, 0o1777)],
             walls: Walls::Private,
             confinement: Confinement::new(vec![Limit { resource: 7, value: 64 }], None),
             ..Place::directory(b"/work".to_vec())

@@ -98,7 +98,7 @@ fn place(path: &[u8]) -> Result<Writable, String> {
     if !metadata.is_dir() || path == b"/" {
         return Err(format!("{} is no directory to wipe", shown.display()));
     }
-    Ok(Writable { size: 0, mode: metadata.mode() & MODE_BITS, path })
+    Ok(Writable::new(path, 0, metadata.mode() & MODE_BITS))
 }
 
 fn entries(directory: &[u8]) -> Result<Vec<Vec<u8>>, String> {

@@ -46,7 +46,7 @@ fn writable(setup: &Setup) -> Vec<Writable> {
     let place = |path: &str| {
         let (size, mode) =
             if path == WORKSPACE { (setup.workspace_size, 0o700) } else { (setup.tmp_size, 0o1777) };
-        Writable { path: path.into(), size, mode }
+        Writable::new(path.into(), size, mode)
     };
     WRITABLE.map(place).into()
 }

@@ -58,7 +58,7 @@ struct How {
 }
 
 #[repr(C)]
-#[derive(Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Time {
     seconds: i64,
     nanoseconds: u32,
@@ -66,7 +66,7 @@ struct Time {
 }
 
 #[repr(C)]
-#[derive(Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Statx {
     mask: u32,
     block_size: u32,
@@ -89,11 +89,14 @@ struct Statx {
     rest: [u64; 13],
 }
 
-/// The C library's `struct statfs`; only its first field is looked at.
+/// The C library's `struct statfs`, as far as it is looked at.
 #[repr(C)]
 struct FileSystem {
     magic: c_long,
-    rest: [c_long; 31],
+    _block_size: c_long,
+    /// Of blocks all, free, and free for everybody; of files all and free.
+    usage: [c_long; 5],
+    rest: [c_long; 25],
 }
 
 unsafe extern "C" {
@@ -188,10 +191,15 @@ pub(crate) fn status(fd: BorrowedFd<'_>) -> Result<Status> {
     describe(fd, c"", AT_EMPTY_PATH)
 }
 
-fn describe(fd: BorrowedFd<'_>, name: &CStr, flags: c_int) -> Result<Status> {
+fn ask(fd: BorrowedFd<'_>, name: &CStr, flags: c_int) -> Result<Statx> {
     let mut out = Statx::default();
     // SAFETY: `name` and `out` outlive the call; `out` is as large as the kernel's structure.
     check(unsafe { statx(fd.as_raw_fd(), name.as_ptr(), flags, STATX_WANTED, &raw mut out) })?;
+    Ok(out)
+}
+
+fn describe(fd: BorrowedFd<'_>, name: &CStr, flags: c_int) -> Result<Status> {
+    let out = ask(fd, name, flags)?;
     let seconds = u64::try_from(out.modified.seconds).unwrap_or(0);
     Ok(Status {
         kind: match out.mode & 0o170_000 {
@@ -209,10 +217,33 @@ fn describe(fd: BorrowedFd<'_>, name: &CStr, flags: c_int) -> Result<Status> {
 
 /// The magic number of the file system behind a descriptor.
 pub(crate) fn file_system(fd: BorrowedFd<'_>) -> Result<u64> {
-    let mut out = FileSystem { magic: 0, rest: [0; 31] };
+    Ok(ask_file_system(fd)?.magic.cast_unsigned())
+}
+
+fn ask_file_system(fd: BorrowedFd<'_>) -> Result<FileSystem> {
+    let mut out = FileSystem { magic: 0, _block_size: 0, usage: [0; 5], rest: [0; 25] };
     // SAFETY: `out` is larger than the kernel's structure.
     check(unsafe { fstatfs(fd.as_raw_fd(), &raw mut out) })?;
-    Ok(out.magic.cast_unsigned())
+    Ok(out)
+}
+
+/// All that can be told of a file system from its root, short of reading it: the root's own description with its
+/// flags and times, the names of what is attached to it, and how much is in use. The time of the last look at it is
+/// among that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Imprint {
+    root: Statx,
+    usage: [c_long; 5],
+    attached: Vec<u8>,
+}
+
+/// That of the file system whose root is open, for reading.
+pub(crate) fn imprint(root: BorrowedFd<'_>) -> Result<Imprint> {
+    Ok(Imprint {
+        root: ask(root, c"", AT_EMPTY_PATH)?,
+        usage: ask_file_system(root)?.usage,
+        attached: attached_names(root)?,
+    })
 }
 
 /// Makes a directory.
@@ -258,14 +289,7 @@ pub(crate) fn read_link(fd: BorrowedFd<'_>, name: &CStr) -> Result<Vec<u8>> {
 /// Removes what a user can attach to a file: attributes of his own, and access lists. Those of somebody else's
 /// file, which he can't have attached, stay.
 pub(crate) fn remove_attributes(fd: BorrowedFd<'_>) -> Result<()> {
-    const MOST: usize = 64 << 10;
-    let mut names = vec![0; MOST];
-    // SAFETY: `names` has room for as much as is asked for.
-    match check_size(unsafe { flistxattr(fd.as_raw_fd(), names.as_mut_ptr(), names.len()) }) {
-        Ok(length) => names.truncate(length),
-        Err(Errno::NOTSUP) => return Ok(()),
-        Err(errno) => return Err(errno),
-    }
+    let names = attached_names(fd)?;
     for name in names.split_inclusive(|byte| *byte == 0) {
         let own = name.starts_with(b"user.") || name.starts_with(b"system.posix_acl_");
         let Ok(name) = CStr::from_bytes_with_nul(name) else { continue };
@@ -278,6 +302,19 @@ pub(crate) fn remove_attributes(fd: BorrowedFd<'_>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The names of all attributes, each with a zero behind it; none where there can be none.
+fn attached_names(fd: BorrowedFd<'_>) -> Result<Vec<u8>> {
+    const MOST: usize = 64 << 10;
+    let mut names = vec![0; MOST];
+    // SAFETY: `names` has room for as much as is asked for.
+    match check_size(unsafe { flistxattr(fd.as_raw_fd(), names.as_mut_ptr(), names.len()) }) {
+        Ok(length) => names.truncate(length),
+        Err(Errno::NOTSUP) => names.clear(),
+        Err(errno) => return Err(errno),
+    }
+    Ok(names)
 }
 
 /// Sets the permission bits of what is open.

@@ -16,6 +16,7 @@ pub(crate) mod flag {
     pub(crate) const NODEV: usize = 4;
     pub(crate) const NOEXEC: usize = 8;
     pub(crate) const REMOUNT: usize = 32;
+    pub(crate) const NOATIME: usize = 1024;
     pub(crate) const BIND: usize = 4096;
     pub(crate) const REC: usize = 16384;
     pub(crate) const PRIVATE: usize = 1 << 18;
@@ -107,12 +108,12 @@ pub(crate) fn unmount(target: &CStr) -> Result<()> {
     unsafe { call(UMOUNT2, [target.as_ptr() as usize, MNT_DETACH, 0, 0, 0, gate()]) }.map(drop)
 }
 
-/// Mounts an empty tmpfs of `size` bytes at `path`.
+/// Mounts an empty tmpfs of `size` bytes at `path`, where looking leaves no trace.
 pub(crate) fn fresh(path: &CStr, size: u64, mode: u32) -> Result<()> {
     let inodes = (size / 1024).max(1024);
     let options =
         CString::new(format!("size={size},nr_inodes={inodes},mode={mode:o}")).map_err(|_| Errno::INVAL)?;
-    mount(c"tmpfs", path, flag::NOSUID | flag::NODEV, &options)
+    mount(c"tmpfs", path, flag::NOSUID | flag::NODEV | flag::NOATIME, &options)
 }
 
 /// Replaces the tmpfs at `path` by an empty one of `size` bytes.

@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use actix::Addr;
+use crossbeam_utils::atomic::AtomicCell;
 
 use super::pool::Pool;
 use crate::actor::health::Health;
@@ -34,8 +34,8 @@ impl Estate {
 pub(in crate::actor) struct Term {
     beats: AtomicU64,
     /// Here unless the supervisor is at work on it: between two messages, and while anything runs that is not ours and
-    /// may never end. Locked for as long as it takes to put it in or take it out; who finds nothing is not in office.
-    estate: Mutex<Option<Estate>>,
+    /// may never end. Whoever takes it out owns it, in one step; who finds nothing is not in office.
+    estate: AtomicCell<Option<Box<Estate>>>,
 }
 
 impl Term {
@@ -49,10 +49,10 @@ impl Term {
     }
 
     pub(in crate::actor) fn take(&self) -> Option<Estate> {
-        self.estate.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.estate.take().map(|estate| *estate)
     }
 
     pub(super) fn lay_down(&self, estate: Estate) {
-        *self.estate.lock().unwrap_or_else(PoisonError::into_inner) = Some(estate);
+        self.estate.store(Some(Box::new(estate)));
     }
 }

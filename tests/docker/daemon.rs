@@ -136,6 +136,30 @@ async fn an_engine_that_is_slow_is_borne_and_one_that_is_too_slow_is_said() {
     }
 }
 
+/// P14: the engine has made it, and could not be told for longer than anybody tries that it is to be removed.
+#[tokio::test]
+async fn a_container_that_nobody_heard_of_is_gone_when_ostler_ends() {
+    for engine in Engine::all("a lost answer") {
+        let relay = Relay::before(&engine);
+        let (instance, state) = (unique(), tempfile::tempdir().unwrap());
+        let pool =
+            PoolSpec { backend: relay.engine().settings(&spec()), min: 1, max: 1, ..PoolSpec::default() };
+        let ostler = Ostler::start(config(&instance, state.path(), pool)).await.unwrap();
+        let pool = ostler.pool("p").unwrap();
+        let lease = pool.acquire().await.unwrap();
+        relay.shut_after("/containers/create");
+        lease.discard();
+        until("asked for another", || relay.is_shut()).await;
+        // Longer than its removal is tried.
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        assert_eq!(engine.containers(&instance).await.len(), 1, "the engine has made it");
+        relay.open();
+        drop(pool);
+        ostler.shutdown_within(Duration::from_secs(10)).await.unwrap();
+        assert!(engine.containers(&instance).await.is_empty());
+    }
+}
+
 /// It is reached through a socket of the test's own, which is taken away and put back.
 #[tokio::test]
 async fn an_engine_that_goes_away_is_said_and_waited_for() {

@@ -1,8 +1,8 @@
 //! An engine that takes its time, whose connections break, and of whom it is known what it was asked.
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -19,6 +19,7 @@ pub(crate) struct Relay {
     delay: watch::Sender<Duration>,
     /// Grows with each cut.
     cuts: watch::Sender<u32>,
+    fatal: Arc<Fatal>,
     streams: Arc<Streams>,
     directory: TempDir,
     engine: Engine,
@@ -33,6 +34,26 @@ struct Streams {
     open: AtomicUsize,
 }
 
+/// After a request that contains `word` it lets nothing through any more.
+#[derive(Default)]
+struct Fatal {
+    word: Mutex<Option<&'static str>>,
+    shut: AtomicBool,
+}
+
+impl Fatal {
+    fn heed(&self, piece: &[u8]) {
+        let word = *self.word.lock().unwrap();
+        if word.is_some_and(|word| String::from_utf8_lossy(piece).contains(word)) {
+            self.shut.store(true, Ordering::SeqCst);
+        }
+    }
+
+    fn is_shut(&self) -> bool {
+        self.shut.load(Ordering::SeqCst)
+    }
+}
+
 impl Relay {
     pub(crate) fn before(engine: &Engine) -> Self {
         let directory = tempfile::tempdir().unwrap();
@@ -42,23 +63,28 @@ impl Relay {
         let streams = Arc::new(Streams::default());
         let target = PathBuf::from(engine.host.strip_prefix("unix://").unwrap());
         let mut serving = JoinSet::new();
-        let counted = Arc::clone(&streams);
+        let (fatal, counted) = (Arc::<Fatal>::default(), Arc::clone(&streams));
+        let fate = Arc::clone(&fatal);
         serving.spawn(async move {
             let mut connections = JoinSet::new();
             loop {
                 let (near, _) = listener.accept().await.unwrap();
+                if fate.is_shut() {
+                    continue;
+                }
                 let far = UnixStream::connect(&target).await.unwrap();
                 let (felt, mut cut, counted) = (felt.clone(), cut.clone(), Arc::clone(&counted));
+                let fate = Arc::clone(&fate);
                 cut.mark_unchanged();
                 connections.spawn(async move {
                     tokio::select! {
-                        () = connection(near, far, felt, &counted) => {}
+                        () = connection(near, far, felt, &counted, &fate) => {}
                         _ = cut.changed() => {}
                     }
                 });
             }
         });
-        Self { delay, cuts, streams, directory, engine: engine.clone(), _serving: serving }
+        Self { delay, cuts, fatal, streams, directory, engine: engine.clone(), _serving: serving }
     }
 
     pub(crate) fn engine(&self) -> Engine {
@@ -74,6 +100,20 @@ impl Relay {
     /// Breaks all connections there are.
     pub(crate) fn cut(&self) {
         self.cuts.send_modify(|cuts| *cuts += 1);
+    }
+
+    /// The next request that contains `word` is the last that reaches the engine, whose answer is lost.
+    pub(crate) fn shut_after(&self, word: &'static str) {
+        *self.fatal.word.lock().unwrap() = Some(word);
+    }
+
+    pub(crate) fn is_shut(&self) -> bool {
+        self.fatal.is_shut()
+    }
+
+    pub(crate) fn open(&self) {
+        *self.fatal.word.lock().unwrap() = None;
+        self.fatal.shut.store(false, Ordering::SeqCst);
     }
 
     /// How often somebody has asked what a container uses.
@@ -105,30 +145,40 @@ impl Drop for Open<'_> {
 }
 
 /// Each carries one request, which is in one piece.
-async fn connection(near: UnixStream, far: UnixStream, felt: watch::Receiver<Duration>, streams: &Streams) {
+async fn connection(
+    near: UnixStream,
+    far: UnixStream,
+    felt: watch::Receiver<Duration>,
+    streams: &Streams,
+    fatal: &Fatal,
+) {
     let ((near_in, near_out), (far_in, far_out)) = (near.into_split(), far.into_split());
     let to_engine = async {
         let mut open = None;
         relay(near_in, far_out, felt.clone(), |piece| {
+            fatal.heed(piece);
             if String::from_utf8_lossy(piece).lines().next().is_some_and(|line| line.contains("/stats?")) {
                 open = Some(Open::one_more(streams));
             }
+            true
         })
         .await;
         drop(open);
     };
-    tokio::join!(to_engine, relay(far_in, near_out, felt.clone(), |_| {}));
+    tokio::join!(to_engine, relay(far_in, near_out, felt.clone(), |_| !fatal.is_shut()));
 }
 
 async fn relay(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
     mut felt: watch::Receiver<Duration>,
-    mut heed: impl FnMut(&[u8]),
+    mut lets_through: impl FnMut(&[u8]) -> bool,
 ) {
     let mut piece = vec![0; 64 << 10];
     while let Ok(length @ 1..) = from.read(&mut piece).await {
-        heed(&piece[..length]);
+        if !lets_through(&piece[..length]) {
+            break;
+        }
         loop {
             let delay = *felt.borrow_and_update();
             tokio::select! {

@@ -61,7 +61,11 @@ async fn rounds(site: Weak<Site>, log: Logger) {
         }
         let looked = look(&site).await;
         match &looked {
-            Ok(()) if in_trouble => info!(log, "the engine is back"),
+            Ok(()) if in_trouble => {
+                info!(log, "the engine is back");
+                // With what it was asked to remove meanwhile.
+                sweep_at = Instant::now();
+            }
             Err(error) if !in_trouble => warn!(log, "{}", with_causes(error)),
             _ => {}
         }

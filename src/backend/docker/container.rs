@@ -89,6 +89,7 @@ impl Drop for Container {
                     Err(_) => sleep(TRY_AGAIN).await,
                 }
             }
+            inner.running.stray();
         });
     }
 }
@@ -102,6 +103,7 @@ pub(super) async fn clear(engine: Arc<Engine>, charge: Charge) {
             Ok(false) | Err(_) => sleep(TRY_AGAIN).await,
         }
     }
+    charge.give_up();
 }
 
 /// Kills and removes a container with its anonymous volumes, and waits until it is gone. Answers whether it was

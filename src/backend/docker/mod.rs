@@ -218,6 +218,9 @@ impl Backend for Docker {
             };
             // Launches that were given up leave containers whose removal nobody else waits for.
             site.running.all_gone().await;
+            if site.running.has_strays() {
+                caretaker::sweep(&site).await.map_err(|error| error.at("sweep"))?;
+            }
             let cleared = spawn_blocking(move || site.ground.clear()).await;
             cleared.map_err(|failed| BackendError::passing("close", failed))
         })

@@ -1,4 +1,5 @@
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, watch};
@@ -35,6 +36,8 @@ pub(super) struct Running {
     waiting: Mutex<HashMap<String, Arc<Notify>>>,
     /// Containers of which something is left, those that are being made included.
     charges: watch::Sender<usize>,
+    /// Whether something may be left that nobody is in charge of any more.
+    strays: AtomicBool,
 }
 
 /// Something of a container is left, or may be, for as long as this lives.
@@ -53,6 +56,11 @@ impl Charge {
     pub(super) fn name(&self) -> &str {
         &self.name.0
     }
+
+    /// What may be left of it is left to a sweep.
+    pub(super) fn give_up(self) {
+        self.running.stray();
+    }
 }
 
 impl Drop for Charge {
@@ -66,6 +74,16 @@ impl Running {
     pub(super) async fn all_gone(&self) {
         // The sender is ours, so it can't be gone.
         drop(self.charges.subscribe().wait_for(|count| *count == 0).await);
+    }
+
+    /// One that could not be removed is given up, and left to a sweep.
+    pub(super) fn stray(&self) {
+        self.strays.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether any has been.
+    pub(super) fn has_strays(&self) -> bool {
+        self.strays.load(Ordering::Relaxed)
     }
 
     /// News of a container from now on.

@@ -189,6 +189,14 @@ async fn hang_at(point: &'static str) {
     let (barrier, gates) = (Barrier::default(), Gates::default());
     let (ostler, pool, fake) = start_at("Supervisor", point, &barrier, &gates).await;
     let mut events = ostler.events(100_000);
+    // Who tells of what happens may still be on the way to its post when the pool is ready.
+    let told = async {
+        while tokio::time::timeout(Duration::from_millis(50), events.next()).await.is_err() {
+            pool.acquire().await.unwrap().discard();
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), told).await.expect("nobody tells");
+    eventually("ready again", || pool.status().ready >= 2).await;
     let lease = pool.acquire().await.unwrap();
     lease.write("mine", "untouched").await.unwrap();
 
@@ -204,7 +212,7 @@ async fn hang_at(point: &'static str) {
     assert!(change.to_string().contains("hung"), "{point}: {change}");
     assert_eq!(lease.read("mine").await.unwrap(), b"untouched", "{point}");
     assert!(asked.await.unwrap().unwrap().runtimes.len() <= 3, "{point}");
-    eventually("whole again", || pool.status().ready >= 2).await;
+    eventually(&format!("{point}: whole again"), || pool.status().ready >= 2).await;
     for _ in 0..10 {
         let other = pool.acquire().await.unwrap();
         assert!(other.read("mine").await.is_err(), "{point}: not clean");

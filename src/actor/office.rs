@@ -101,8 +101,10 @@ impl Office {
         let next = cradle.address();
         // First of all that it hears.
         next.do_send(TakeOver { cause: cause.to_owned() });
-        occupy(&arbiter, cradle, self.founding.clone(), &self.chair, &term, estate);
+        // Before it begins: whatever is still sent to the old one is lost, and must be over when the new one looks
+        // at what there is.
         self.chair.pass_to(next);
+        occupy(&arbiter, cradle, self.founding.clone(), &self.chair, &term, estate);
         self.hung.push(Arc::downgrade(&self.term));
         // Dropped, the old arbiter goes on until its supervisor has ended.
         (self.arbiter, self.term) = (arbiter, term);

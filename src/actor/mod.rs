@@ -36,6 +36,7 @@ mod shared;
 mod supervisor;
 mod tenure;
 mod tree;
+mod vigil;
 mod watch;
 mod watchers;
 

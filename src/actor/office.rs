@@ -1,7 +1,6 @@
 use std::convert::Infallible;
 use std::io;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
 use actix_rt::Arbiter;
 use slog::crit;
@@ -10,14 +9,7 @@ use tokio::time::sleep;
 use super::chair::Chair;
 use super::contain::{Cradle, MAILBOX, Place};
 use super::supervisor::{Estate, Founding, LookAlive, Supervisor, TakeOver, Term};
-
-/// How often the supervisor's pulse is felt, and how often in a row there must be none. Looks are counted and not time:
-/// where the whole host stood still, so did whoever looks.
-const LOOK: Duration = Duration::from_millis(100);
-const SILENT_LOOKS: u32 = 20;
-
-/// Supervisors that may hang at the same time. Beyond it whatever holds them up would hold up the next one too.
-const HUNG: usize = 4;
+use super::vigil::{self, HUNG, LOOK, SILENT_LOOKS};
 
 /// The supervisor's thread, seen from that of the runtimes. One that takes no message for two seconds is given up, for
 /// a thread cannot be ended from outside, and another supervisor takes over what it left. Should the old one ever go
@@ -71,9 +63,7 @@ impl Office {
 
     /// Ends the supervisor's thread and waits for it.
     pub(super) async fn close(self) {
-        self.arbiter.stop();
-        let arbiter = self.arbiter;
-        drop(tokio::task::spawn_blocking(move || arbiter.join()).await);
+        vigil::end(self.arbiter).await;
     }
 
     fn replace(&mut self) {

@@ -1,7 +1,6 @@
 use std::convert::Infallible;
 use std::io;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
 use actix_rt::Arbiter;
 use slog::crit;
@@ -9,15 +8,8 @@ use tokio::time::sleep;
 
 use super::pulse::Pulse;
 use super::supervisor::Unwatched;
+use super::vigil::{self, HUNG, LOOK, SILENT_LOOKS};
 use super::watchers::Watchers;
-
-/// How often the watchers' pulse is felt, and how often in a row there must be none. Looks are counted and not time:
-/// where the whole host stood still, so did whoever looks.
-const LOOK: Duration = Duration::from_millis(100);
-const SILENT_LOOKS: u32 = 20;
-
-/// Threads that may hang at the same time. Beyond it whatever holds them up would hold up the next one too.
-const HUNG: usize = 4;
 
 /// The thread of the watchers, seen from the supervisor's. One that shows no sign of life for two seconds is given up,
 /// for a thread cannot be ended from outside, and another one takes over. Should it ever go on, its actors find that
@@ -57,9 +49,7 @@ impl Watch {
 
     /// Ends the watchers and waits for their thread.
     pub(super) async fn end(self) {
-        self.arbiter.stop();
-        let arbiter = self.arbiter;
-        drop(tokio::task::spawn_blocking(move || arbiter.join()).await);
+        vigil::end(self.arbiter).await;
     }
 
     fn replace(&mut self) {

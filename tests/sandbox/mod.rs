@@ -161,10 +161,17 @@ fn stat(pid: u32) -> Option<Vec<String>> {
 
 /// Directories of runtimes in any cgroup hierarchy that belong to an ostler of this pid.
 pub(crate) fn cgroups_of(pid: u32) -> Vec<PathBuf> {
-    let output = Command::new("find")
-        .args(["/sys/fs/cgroup", "-type", "d", "-path", &format!("*/ostler/*-{pid}-*/*")])
-        .output()
-        .unwrap();
+    cgroups_like(&format!("*/ostler/*-{pid}-*/*"))
+}
+
+/// These, and the directories around them that are of this ostler alone.
+pub(crate) fn lives_of(pid: u32) -> Vec<PathBuf> {
+    cgroups_like(&format!("*/ostler/*-{pid}-*"))
+}
+
+fn cgroups_like(pattern: &str) -> Vec<PathBuf> {
+    let find = ["/sys/fs/cgroup", "-type", "d", "-path", pattern];
+    let output = Command::new("find").args(find).output().unwrap();
     String::from_utf8_lossy(&output.stdout).lines().map(PathBuf::from).collect()
 }
 
@@ -207,16 +214,25 @@ pub(crate) fn again_as_an_ordinary_user(this_test: &str) {
     assert!(status.success(), "as an ordinary user: {status}");
 }
 
-/// The keepers that this process has started.
-pub(crate) fn keepers_of(parent: u32) -> Vec<u32> {
-    let name = |pid: u32| fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-    // A test of the other user is a child of this process as well.
-    children_of(parent).into_iter().filter(|pid| !["setpriv", "test"].contains(&name(*pid).trim())).collect()
+/// The keepers of a process: children of the threads that start them, and nobody else's.
+pub(crate) fn keepers_of(pid: u32) -> Vec<u32> {
+    let is_spawner = |task: &Path| {
+        fs::read_to_string(task.join("comm")).is_ok_and(|name| name.trim_end() == "ostler-spawner")
+    };
+    children(tasks_of(pid).filter(|task| is_spawner(task)))
 }
 
-pub(crate) fn children_of(parent: u32) -> Vec<u32> {
-    let tasks = fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().flatten();
-    let lists = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
+pub(crate) fn children_of(pid: u32) -> Vec<u32> {
+    children(tasks_of(pid))
+}
+
+fn tasks_of(pid: u32) -> impl Iterator<Item = PathBuf> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    tasks.map(|task| task.path())
+}
+
+fn children(tasks: impl Iterator<Item = PathBuf>) -> Vec<u32> {
+    let lists = tasks.filter_map(|task| fs::read_to_string(task.join("children")).ok());
     lists
         .flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>())
         .collect()

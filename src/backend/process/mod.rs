@@ -184,6 +184,7 @@ impl Backend for Process {
                 return Ok(());
             };
             shared.spare.end().await?;
+            ground.spawner.last_ended().await.map_err(|error| failed("close", error))?;
             blocking(move || ground.close()).await.map_err(|error| failed("close", error))
         })
     }

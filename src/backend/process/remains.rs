@@ -2,7 +2,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::cgroup::kill_and_remove;
+use super::cgroup::{kill_and_remove, remove_if_empty};
 use super::program::Program;
 
 /// What of a runtime lies outside of its processes. Its keeper removes it; the host looks again, because the
@@ -10,6 +10,8 @@ use super::program::Program;
 #[derive(Debug)]
 pub(super) struct Remains {
     pub(super) cgroups: Vec<PathBuf>,
+    /// Around the cgroups, innermost first; other runtimes' may be in them.
+    pub(super) parents: Vec<PathBuf>,
     pub(super) workspace: PathBuf,
     pub(super) program: Arc<Program>,
 }
@@ -26,6 +28,7 @@ impl Remains {
         let cgroups = self.cgroups.iter().map(|directory| (directory, kill_and_remove(directory)));
         let mut left: Vec<_> = cgroups.filter_map(|(path, result)| failed(path, result)).collect();
         left.extend(failed(&self.workspace, self.program.remove_tree(&self.workspace)));
+        left.extend(self.parents.iter().filter_map(|path| failed(path, remove_if_empty(path))));
         left
     }
 }

@@ -19,6 +19,9 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::abandoned::{Abandoned, Doorstep};
 use super::keeper::{Ended, Keeper, PATIENCE, cause};
@@ -26,7 +29,7 @@ use super::start::{Child, Start};
 
 /// Requests that may wait; who asks for more waits for a place.
 const QUEUE: usize = 64;
-/// Token of the eventfd. Keepers have their pids.
+/// The eventfd's number in the epoll. Keepers have their pids.
 const WAKE: u64 = 0;
 
 /// A way to the thread. Dropped, the thread ends once its last keeper has.
@@ -35,12 +38,15 @@ pub(super) struct Spawner {
     /// Closed before `wake` is used for the last time.
     orders: Option<mpsc::Sender<Order>>,
     doorstep: Arc<Doorstep>,
+    /// All that was ordered and is not yet over.
+    under_way: TaskTracker,
 }
 
 #[derive(Debug)]
 struct Order {
     start: Start,
     answer: oneshot::Sender<io::Result<Started>>,
+    token: TaskTrackerToken,
 }
 
 /// A keeper that has just been started.
@@ -78,7 +84,7 @@ impl Spawner {
             abandoned: Abandoned::new(Arc::clone(&doorstep), patience),
         };
         thread::Builder::new().name("ostler-spawner".to_owned()).spawn(move || nursery.run())?;
-        Ok(Self { orders: Some(orders), doorstep })
+        Ok(Self { orders: Some(orders), doorstep, under_way: TaskTracker::new() })
     }
 
     /// Starts a keeper. Cancel-safe: what has been started for nobody ends at once.
@@ -89,9 +95,22 @@ impl Spawner {
         let gone = || io::Error::other("the spawner thread has ended");
         let (answer, answered) = oneshot::channel();
         let orders = self.orders.as_ref().ok_or_else(gone)?;
-        orders.send(Order { start, answer }).await.map_err(|_| gone())?;
+        let token = self.under_way.token();
+        orders.send(Order { start, answer, token }).await.map_err(|_| gone())?;
         self.doorstep.wake();
         answered.await.map_err(|_| gone())?
+    }
+
+    /// Waits until every keeper has ended and nothing of it is left, those started for nobody too; no longer than it
+    /// takes to find that one can't even be killed. Cancel-safe.
+    ///
+    /// # Errors
+    /// When one lives on.
+    pub(super) async fn last_ended(&self) -> io::Result<()> {
+        self.under_way.close();
+        let left =
+            || io::Error::new(io::ErrorKind::TimedOut, format!("{} keepers live on", self.under_way.len()));
+        timeout(2 * PATIENCE, self.under_way.wait()).await.map_err(|_| left())
     }
 }
 
@@ -125,6 +144,8 @@ struct Charge {
     /// In the epoll as long as it is here.
     pidfd: Arc<OwnedFd>,
     ended: watch::Sender<Option<Ended>>,
+    /// Let go of when nothing of the runtime is left.
+    token: TaskTrackerToken,
 }
 
 impl Nursery {
@@ -165,33 +186,34 @@ impl Nursery {
     }
 
     fn take(&mut self, order: Order) {
-        if order.answer.is_closed() {
+        let Order { start, answer, token } = order;
+        if answer.is_closed() {
             return;
         }
-        let started = order.start.run().and_then(|(child, control, data)| {
+        let started = start.run().and_then(|(child, control, data)| {
             let cgroups = child.remains.cgroups.clone();
-            let keeper = self.adopt(child)?;
+            let keeper = self.adopt(child, token)?;
             Ok(Started { keeper, control, data, cgroups })
         });
         // Nobody waits for it any more: the keeper's drop ends it.
-        drop(order.answer.send(started));
+        drop(answer.send(started));
     }
 
     /// Keeps watch over a new child.
-    fn adopt(&mut self, mut child: Child) -> io::Result<Keeper> {
-        let token = u64::from(child.process.id());
+    fn adopt(&mut self, mut child: Child, token: TaskTrackerToken) -> io::Result<Keeper> {
+        let key = u64::from(child.process.id());
         let watched = Pid::from_raw(child.process.id().cast_signed())
             .ok_or(Errno::SRCH)
             .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()))
             .and_then(|pidfd| {
-                let data = epoll::EventData::new_u64(token);
+                let data = epoll::EventData::new_u64(key);
                 epoll::add(&self.poll, &pidfd, data, epoll::EventFlags::IN).map(|()| pidfd)
             });
         match watched {
             Ok(pidfd) => {
                 let pidfd = Arc::new(pidfd);
                 let (ended, end) = watch::channel(None);
-                self.children.insert(token, Charge { child, pidfd: Arc::clone(&pidfd), ended });
+                self.children.insert(key, Charge { child, pidfd: Arc::clone(&pidfd), ended, token });
                 Ok(Keeper::new(pidfd, end, Arc::clone(&self.doorstep)))
             }
             Err(error) => {
@@ -204,8 +226,8 @@ impl Nursery {
         }
     }
 
-    fn reap(&mut self, token: u64) {
-        let Some(charge) = self.children.get_mut(&token) else {
+    fn reap(&mut self, key: u64) {
+        let Some(charge) = self.children.get_mut(&key) else {
             return;
         };
         let cause = match charge.child.process.try_wait() {
@@ -214,10 +236,10 @@ impl Nursery {
             // The application reaps all children itself, or ignores their end.
             Err(_) => "end not seen".to_owned(),
         };
-        if let Some(charge) = self.children.remove(&token) {
+        if let Some(charge) = self.children.remove(&key) {
             // A copy of the pidfd lives on with the keeper's handle, so closing ours would not remove it.
             let _ = epoll::delete(&self.poll, &*charge.pidfd);
-            let Charge { child: Child { log, remains, .. }, ended, .. } = charge;
+            let Charge { child: Child { log, remains, .. }, ended, token, .. } = charge;
             let said = log.tail();
             if remains.are_gone() {
                 ended.send_replace(Some(Ended { cause, said, left: None }));
@@ -227,6 +249,7 @@ impl Nursery {
             clean_up(move || {
                 let left = (!remains.remove().is_empty()).then(|| Arc::new(remains));
                 ended.send_replace(Some(Ended { cause, said, left }));
+                drop(token);
             });
         }
     }
@@ -235,8 +258,6 @@ impl Nursery {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
-
-    use tokio::time::timeout;
 
     use super::super::cgroup::Cgroups;
     use super::super::program::Program;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process;
 use std::sync::Arc;
 
-use super::cgroup::Cgroups;
+use super::cgroup::{Cgroups, Group};
 use super::log::Log;
 use super::plan;
 use super::program::Program;
@@ -43,7 +43,8 @@ impl Start {
         let group = self.cgroups.make(&self.name, &self.limits);
         let setup = plan::setup(&self.spec, &self.limits, &self.name, &group, &self.workspace);
         let program = Arc::clone(&self.program);
-        let remains = Remains { cgroups: group.directories, workspace: self.workspace, program };
+        let Group { directories: cgroups, parents, .. } = group;
+        let remains = Remains { cgroups, parents, workspace: self.workspace, program };
         let started = (|| {
             let mut frame = Vec::new();
             setup.encode(&mut frame).map_err(io::Error::other)?;

@@ -141,13 +141,12 @@ impl Stable {
                 let pid = handle.strip_prefix("pid ").unwrap();
                 assert!(!std::path::Path::new("/proc").join(pid).exists(), "{handle} is alive");
             }
+            assert_eq!(cgroups(&instance), "", "cgroups are left");
         }
         #[cfg(feature = "docker")]
         if on.variable().is_some() {
             assert_eq!(containers(on, &instance).await, Vec::<String>::new());
         }
-        #[cfg(not(feature = "docker"))]
-        drop(instance);
         let sockets = state.path().join("containers");
         assert_eq!(std::fs::read_dir(sockets).into_iter().flatten().count(), 0, "directories are left");
     }
@@ -156,6 +155,13 @@ impl Stable {
 fn signal(lease: &Lease, signal: rustix::process::Signal) {
     let pid = lease.handle().strip_prefix("pid ").unwrap().parse().unwrap();
     rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), signal).unwrap();
+}
+
+/// Every cgroup of an instance's processes, and those around them that are its own.
+fn cgroups(instance: &str) -> String {
+    let find = ["/sys/fs/cgroup", "-type", "d", "-path", &format!("*/ostler/{instance}-*")];
+    let found = std::process::Command::new("find").args(find).output().unwrap();
+    String::from_utf8_lossy(&found.stdout).into_owned()
 }
 
 /// Ids of all containers of an instance, running or not.

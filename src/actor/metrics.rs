@@ -1,4 +1,4 @@
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
@@ -39,6 +39,8 @@ pub(crate) enum Subscriber {
 #[derive(Default)]
 pub(crate) struct Audience {
     next: AtomicU64,
+    /// How many there are.
+    size: AtomicUsize,
     subscribers: Mutex<Vec<Subscribed>>,
 }
 
@@ -57,7 +59,14 @@ impl Audience {
     /// Passes on all events from now on.
     pub(crate) fn subscribe(&self, subscriber: Subscriber) {
         let since = self.next.load(Ordering::Relaxed);
-        self.subscribers().push(Subscribed { since, subscriber });
+        let mut subscribers = self.subscribers();
+        subscribers.push(Subscribed { since, subscriber });
+        self.size.store(subscribers.len(), Ordering::Relaxed);
+    }
+
+    /// Whether anybody listens.
+    pub(super) fn is_there(&self) -> bool {
+        self.size.load(Ordering::Relaxed) > 0
     }
 
     fn tell(&self, number: u64, event: impl FnOnce() -> PoolEvent) {
@@ -65,12 +74,14 @@ impl Audience {
         if !subscribers.is_empty() {
             let event = event();
             subscribers.retain(|to| number < to.since || to.subscriber.tell(&event));
+            self.size.store(subscribers.len(), Ordering::Relaxed);
         }
     }
 
     /// Nothing more will happen.
     fn dismiss(&self) {
         self.subscribers().clear();
+        self.size.store(0, Ordering::Relaxed);
     }
 
     fn subscribers(&self) -> MutexGuard<'_, Vec<Subscribed>> {

@@ -12,6 +12,7 @@
 mod commands;
 mod member;
 mod messages;
+mod news;
 mod pool;
 mod recover;
 mod reports;

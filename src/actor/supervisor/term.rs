@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use actix::Addr;
 use crossbeam_utils::atomic::AtomicCell;
 
+use super::news::News;
 use super::pool::Pool;
 use crate::actor::health::Health;
 use crate::actor::maintenance::Maintenance;
@@ -18,6 +19,7 @@ pub(in crate::actor) struct Estate {
     pub(super) health: Option<Addr<Health>>,
     pub(super) maintenance: Option<Addr<Maintenance>>,
     pub(super) metrics: Option<Addr<Metrics>>,
+    pub(super) news: News,
     /// Why they had to be replaced, until somebody is there who can pass it on.
     pub(super) unwatched: Option<String>,
     pub(super) seed: u64,

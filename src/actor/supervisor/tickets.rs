@@ -54,6 +54,7 @@ impl Takes<Wake> for Supervisor {
 
 impl Takes<Ticked> for Supervisor {
     fn take(&mut self, _: Ticked, context: &mut Context<Self>) {
+        self.tell_news();
         let names: Vec<_> = self.estate.pools.keys().cloned().collect();
         for name in names {
             let Some(pool) = self.estate.pools.get(&name) else { continue };

@@ -9,21 +9,12 @@ use super::pool::Pool;
 use super::{Supervisor, Takes};
 use crate::actor::health::{Forget, Watch};
 use crate::actor::maintenance::Tend;
-use crate::actor::metrics::{Flush, Observed};
+use crate::actor::metrics::Flush;
 use crate::actor::receipt::Receipt;
 use crate::model::{PoolName, RuntimeId};
-use crate::observe::{Change, count};
+use crate::observe::Change;
 
 impl Supervisor {
-    pub(super) fn observe(&self, pool: &PoolName, change: Change) {
-        let Some(pool) = self.estate.pools.get(pool) else { return };
-        let observed = Observed { shared: Arc::clone(&pool.shared), change, number: self.audience.number() };
-        // States and reasons are on the board already; a full mailbox costs an event, and that is counted.
-        if self.estate.metrics.as_ref().is_none_or(|metrics| metrics.try_send(observed).is_err()) {
-            count(&pool.shared.board.events_dropped);
-        }
-    }
-
     pub(super) fn watch(&self, name: &PoolName, pool: &Pool, id: RuntimeId) {
         let Some(member) = pool.members.get(&id) else { return };
         if let (Some(health), Some(chart)) = (&self.estate.health, &member.chart) {
@@ -54,10 +45,12 @@ impl Takes<Attend> for Supervisor {
             Attend::Metrics(metrics) => {
                 self.estate.metrics = Some(metrics);
                 if let Some(cause) = self.estate.unwatched.take() {
-                    for name in self.estate.pools.keys() {
-                        self.observe(name, Change::Unwatched { cause: cause.clone() });
+                    let names: Vec<_> = self.estate.pools.keys().cloned().collect();
+                    for name in names {
+                        self.observe(&name, Change::Unwatched { cause: cause.clone() });
                     }
                 }
+                self.tell_news();
             }
             Attend::Maintenance(maintenance) => {
                 for pool in self.estate.pools.values() {
@@ -88,6 +81,7 @@ impl Takes<Unwatched> for Supervisor {
 
 impl Takes<Flush> for Supervisor {
     fn take(&mut self, flush: Flush, _: &mut Context<Self>) {
+        self.tell_news();
         // Without Metrics it is dropped, which answers as well.
         if let Some(metrics) = &self.estate.metrics {
             metrics.do_send(flush);

@@ -13,7 +13,7 @@ use tokio::task::spawn_blocking;
 use super::cgroup;
 use super::client::{Engine, QUICK};
 use crate::backend::Residue;
-use crate::backend::outside::{Guest, compare, empty, found, look};
+use crate::backend::outside::{Guest, Mounts, empty, found, look, read};
 
 /// Knows what a container was like before it served anybody.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ struct Host {
     cgroup: PathBuf,
     /// The guest, and the engine's init where there is one; none when a service runs beside them.
     pids: Option<BTreeSet<String>>,
-    mounts: Vec<String>,
+    mounts: Mounts,
     /// What must be empty; none when this user may not look.
     places: Option<Vec<PathBuf>>,
     /// What is in `/dev`, which root can write to.
@@ -138,7 +138,7 @@ impl Host {
                 return Err(found(format!("process {other} in {}", self.cgroup.display())));
             }
         }
-        compare(&self.mounts, &look("mounts", self.guest.mounts())?)?;
+        self.guest.compare_mounts(&self.mounts)?;
         let Some(places) = &self.places else { return Ok(()) };
         for place in places {
             let inside = place.strip_prefix("/").unwrap_or(place);
@@ -157,8 +157,7 @@ impl Host {
 
 /// Of a cgroup and all below it.
 fn pids(cgroup: &Path) -> io::Result<BTreeSet<String>> {
-    let mut pids: BTreeSet<_> =
-        fs::read_to_string(cgroup.join("cgroup.procs"))?.lines().map(str::to_owned).collect();
+    let mut pids: BTreeSet<_> = read(&cgroup.join("cgroup.procs"))?.lines().map(str::to_owned).collect();
     for entry in fs::read_dir(cgroup)? {
         let entry = entry?;
         if entry.file_type()?.is_dir() {

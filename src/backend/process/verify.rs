@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::backend::Residue;
-use crate::backend::outside::{Guest, compare, empty, found, look, processes};
+use crate::backend::outside::{Guest, Mounts, empty, found, look, processes};
 use crate::protocol::WRITABLE;
 
 /// What a clean runtime looks like.
@@ -13,7 +13,7 @@ use crate::protocol::WRITABLE;
 enum Baseline {
     /// In namespaces of its own.
     Private {
-        mounts: Vec<String>,
+        mounts: Mounts,
         /// The ipc namespace of the lease before; each lease has its own.
         ipc: AtomicU64,
     },
@@ -56,7 +56,7 @@ impl Inspector {
         processes(guest, &self.cgroups)?;
         match &self.baseline {
             Baseline::Private { mounts, ipc } => {
-                compare(mounts, &look("mounts", guest.mounts())?)?;
+                guest.compare_mounts(mounts)?;
                 for place in WRITABLE {
                     empty(&guest.path(&format!("root{place}")), Path::new(place))?;
                 }

@@ -202,7 +202,9 @@ pub(crate) fn again_as_an_ordinary_user(this_test: &str) {
     let place = state_dir();
     fs::set_permissions(place.path(), Permissions::from_mode(0o1777)).unwrap();
     let copy = place.path().join("test");
-    std::fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
+    // Not by this process: a keeper forked meanwhile would hold it open for writing, and it could not be executed.
+    let copied = Command::new("cp").arg(std::env::current_exe().unwrap()).arg(&copy).status().unwrap();
+    assert!(copied.success(), "{copied}");
     let status = Command::new("setpriv")
         .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
         .arg(&copy)

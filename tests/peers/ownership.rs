@@ -53,7 +53,9 @@ async fn microvm_the_warm_stock_is_no_orphan() {
 async fn hezo_what_looks_like_ours_and_is_not_stays() {
     let elsewhere = tempfile::tempdir().unwrap();
     let program = elsewhere.path().join("ostler-guest");
-    std::fs::copy("/bin/sleep", &program).unwrap();
+    // Not copied by this process: what it holds open for writing, a child forked meanwhile does too, and then nobody can
+    // execute it.
+    assert!(Command::new("cp").arg("/bin/sleep").arg(&program).status().unwrap().success());
     let mut bystander = Command::new(&program).arg("300").stdout(Stdio::null()).spawn().unwrap();
 
     let (ostler, pool, state) = sandboxes("hezo", spec(1)).await;

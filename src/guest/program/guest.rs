@@ -14,6 +14,7 @@ use crate::container::Attach;
 use crate::exec::{Launcher, Leftovers};
 use crate::files::Tree;
 use crate::operation::Work;
+use crate::pace::Pace;
 use crate::place::{Place, Walls};
 use crate::processes::{Hunts, Marks, Waiter};
 use crate::progress::Progress;
@@ -47,6 +48,7 @@ pub(crate) struct Guest {
     pub(crate) attach: Option<Attach>,
     /// Whether it can go on without waiting.
     pub(crate) pumping: bool,
+    pace: Pace,
     pub(crate) table: Table,
     /// Operations that can go on, oldest first.
     queue: VecDeque<Key>,
@@ -98,6 +100,7 @@ impl Guest {
             data: Some(data),
             attach: None,
             pumping: false,
+            pace: Pace::default(),
             table: Table::new(),
             queue: VecDeque::new(),
             leaders: HashMap::new(),
@@ -120,9 +123,14 @@ impl Guest {
     pub(crate) fn serve(mut self) -> SysResult<u8> {
         let mut events = Vec::new();
         loop {
-            let patience = self.patience();
-            self.poll.wait(&mut events, patience)?;
-            self.now = Instant::now();
+            match self.patience() {
+                // Nothing goes on, and so nothing but a request is awaited.
+                None if self.table.len() == 0 => self.now = self.pace.wait(&self.poll, &mut events)?,
+                patience => {
+                    self.poll.wait(&mut events, patience)?;
+                    self.now = Instant::now();
+                }
+            }
             for event in &events {
                 self.note(*event)?;
             }

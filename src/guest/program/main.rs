@@ -28,6 +28,7 @@ mod init;
 mod keeper;
 mod operation;
 mod outlet;
+mod pace;
 mod place;
 mod processes;
 mod progress;

@@ -7,9 +7,9 @@ mod support;
 use std::time::Duration;
 
 use ostler::backend::fake::Fake;
-use ostler::model::FakeSpec;
+use ostler::model::{BackendSpec, FakeSpec};
 use ostler::{Change, Ostler, Pool, PoolSpec};
-use support::sim::{simulate, start};
+use support::sim::{config, simulate, start};
 use tokio::time::sleep;
 
 /// More than are told of at once when nobody listens.
@@ -57,5 +57,27 @@ fn who_listens_hears_all_that_happens_from_then_on_and_nothing_older() {
             resets += u64::from(matches!(event.change, Change::Reset { .. }));
         }
         assert_eq!(resets, 1 + LEASES);
+    });
+}
+
+#[test]
+fn who_listens_before_the_start_hears_the_first_launch() {
+    simulate(async {
+        let spec = PoolSpec {
+            backend: BackendSpec::Fake(FakeSpec::default()),
+            min: 2,
+            max: 2,
+            ..PoolSpec::default()
+        };
+        let mut builder = Ostler::builder(config(spec)).on_this_thread();
+        let mut events = builder.events(100);
+        let ostler = builder.start().await.unwrap();
+        ostler.pool("sim").unwrap().ready(Duration::from_secs(5)).await.unwrap();
+        ostler.shutdown().await.unwrap();
+        let mut all = Vec::new();
+        while let Some(event) = events.next().await {
+            all.push(event.change.to_string());
+        }
+        assert_eq!(all[..2], ["r1 launching", "r2 launching"], "{all:#?}");
     });
 }

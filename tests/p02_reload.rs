@@ -94,3 +94,30 @@ fn a_shutdown_has_patience_with_pools_that_are_leaving_too() {
         assert!(started.elapsed() < Duration::from_secs(12), "{:?}", started.elapsed());
     });
 }
+
+#[test]
+fn a_reload_under_another_name_is_refused_and_one_without_a_name_is_not() {
+    simulate(async {
+        let ours = config(&[("a", spec(2))]);
+        let mut ostler = start(ours.clone()).await;
+        let like = |name: Option<&str>, state_dir: &str| {
+            let builder = Config::builder().state_dir(state_dir).pool("a", spec(3));
+            name.map_or(builder.clone(), |name| builder.instance(name)).build().unwrap()
+        };
+        let home = std::env::temp_dir().display().to_string();
+        for (other, wrong) in
+            [(like(Some("other"), &home), "instance"), (like(Some("reload"), "/"), "state_dir")]
+        {
+            let refused = ostler.reload(other).await.unwrap_err();
+            assert!(matches!(refused.kind(), ErrorKind::Fixed { key } if *key == wrong), "{refused:?}");
+            assert_eq!(refused.to_string(), format!("reload: `{wrong}` can't change while it runs"));
+            assert_eq!(ostler.pool("a").unwrap().status().max, 2, "nothing has changed");
+        }
+        for fine in [like(None, &home), like(Some("reload"), &home)] {
+            ostler.reload(fine).await.unwrap();
+            assert_eq!(ostler.pool("a").unwrap().status().max, 3);
+            ostler.reload(ours.clone()).await.unwrap();
+        }
+        ostler.shutdown().await.unwrap();
+    });
+}

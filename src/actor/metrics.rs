@@ -28,6 +28,7 @@ pub(super) struct Observed {
 pub(crate) struct Flush(pub(crate) oneshot::Sender<()>);
 
 /// Where a subscriber's events go. Bounded: what does not fit is counted and lost to that subscriber alone.
+#[derive(Debug)]
 pub(crate) enum Subscriber {
     /// Async code.
     Task { events: mpsc::Sender<PoolEvent>, dropped: Arc<AtomicU64> },

@@ -112,7 +112,18 @@ impl ConfigBuilder {
 /// No other ostler of this process has it, nor one that lives beside it.
 fn name_of_its_own() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(1);
-    format!("embedded-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+    format!("{}{}", beginning_of_own_names(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+fn beginning_of_own_names() -> String {
+    format!("embedded-{}-", std::process::id())
+}
+
+impl Config {
+    /// Whether somebody has named it.
+    pub(crate) fn is_named(&self) -> bool {
+        !self.instance.starts_with(&beginning_of_own_names())
+    }
 }
 
 impl fmt::Debug for ConfigBuilder {

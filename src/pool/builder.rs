@@ -3,8 +3,8 @@ use std::sync::Arc;
 
 use slog::{Discard, Logger, o};
 
-use super::{Error, Ostler};
-use crate::actor::{Faults, Placement};
+use super::{BlockingEvents, Error, Events, Ostler};
+use crate::actor::{Faults, Placement, Subscriber};
 use crate::backend::Backend;
 use crate::config::Config;
 use crate::model::PoolName;
@@ -19,6 +19,7 @@ pub struct Builder {
     pub(super) placement: Placement,
     pub(super) seed: Option<u64>,
     pub(super) faults: Faults,
+    pub(super) subscribers: Vec<Subscriber>,
 }
 
 impl Builder {
@@ -30,6 +31,7 @@ impl Builder {
             placement: Placement::default(),
             seed: None,
             faults: Faults::default(),
+            subscribers: Vec::new(),
         }
     }
 
@@ -51,6 +53,22 @@ impl Builder {
     pub fn on_this_thread(mut self) -> Self {
         self.placement = Placement::Here;
         self
+    }
+
+    /// As [`Ostler::events`], from the very first: those that [`start`](Self::start) itself brings about too.
+    #[must_use]
+    pub fn events(&mut self, capacity: usize) -> Events {
+        let (events, subscriber) = Events::new(capacity);
+        self.subscribers.push(subscriber);
+        events
+    }
+
+    /// As [`events`](Self::events), for a plain thread.
+    #[must_use]
+    pub fn blocking_events(&mut self, capacity: usize) -> BlockingEvents {
+        let (events, subscriber) = BlockingEvents::new(capacity);
+        self.subscribers.push(subscriber);
+        events
     }
 
     /// Seeds every random choice ostler makes: jitter, and nothing else. Default: random.

@@ -50,6 +50,11 @@ pub enum ErrorKind {
     },
     /// The pool is draining or shut down. Final.
     Closed,
+    /// A reload would change what can't change while ostler runs. Final.
+    Fixed {
+        /// The key.
+        key: &'static str,
+    },
     /// A pool of this name has been taken out of the configuration and is not gone yet. Retryable.
     Draining {
         /// Runtimes that it still has.
@@ -134,6 +139,7 @@ impl Error {
             ErrorKind::Config(_)
             | ErrorKind::Start(_)
             | ErrorKind::NoSuchPool
+            | ErrorKind::Fixed { .. }
             | ErrorKind::Draining { .. } => Phase::Start,
             ErrorKind::Overloaded { .. }
             | ErrorKind::Exhausted { .. }
@@ -225,6 +231,7 @@ impl fmt::Display for Error {
                 }
             }
             ErrorKind::Closed => f.write_str("the pool is draining or shut down"),
+            ErrorKind::Fixed { key } => write!(f, "`{key}` can't change while it runs"),
             ErrorKind::Draining { left } => {
                 write!(f, "one of that name is still draining, with {left} runtimes left")
             }

@@ -69,12 +69,15 @@ impl Ostler {
     }
 
     pub(super) async fn start_with(builder: Builder) -> Result<Self, Error> {
-        let Builder { config, log, backends, placement, seed, faults } = builder;
+        let Builder { config, log, backends, placement, seed, faults, subscribers } = builder;
         let seed = seed.unwrap_or_else(|| fastrand::u64(..));
         let tree_log = log.new(o!("instance" => config.instance.clone()));
         let tree = Tree::start(placement, seed, faults, tree_log)
             .await
             .map_err(|error| Error::new("start", ErrorKind::Start(Box::new(error))))?;
+        for subscriber in subscribers {
+            tree.subscribe(subscriber);
+        }
         let (tree, stopper) = (Some(tree), Stopper::new());
         let mut ostler = Self {
             tree,

@@ -49,13 +49,16 @@ impl Ostler {
     /// background, sizes and timings change at once, and where the runtimes themselves would be made differently
     /// they are replaced one by one as they come free.
     ///
-    /// A pool whose namesake still drains is waited for, two seconds at most.
+    /// A pool whose namesake still drains is waited for, two seconds at most. A configuration made in code without a name
+    /// is taken up under the name that ostler has.
     ///
     /// # Errors
-    /// [`ErrorKind::Draining`] when that was not enough; nothing has changed then. Otherwise as
+    /// [`ErrorKind::Draining`] when that was not enough, [`ErrorKind::Fixed`] when it has another `instance` or
+    /// `state_dir`; nothing has changed then. Otherwise as
     /// [`start`](Self::start); pools that were already changed stay changed, and making the same call again goes on
     /// from there.
     pub async fn reload(&mut self, config: Config) -> Result<Reloaded, Error> {
+        let config = self.under_our_name(config)?;
         let mut reloaded = Reloaded::default();
         self.await_namesakes(&config).await?;
         let gone: Vec<_> =
@@ -86,6 +89,18 @@ impl Ostler {
             "rolled" => reloaded.rolled.len(), "removed" => reloaded.removed.len());
         self.config = config;
         Ok(reloaded)
+    }
+
+    fn under_our_name(&self, mut config: Config) -> Result<Config, Error> {
+        if !config.is_named() {
+            config.instance.clone_from(&self.config.instance);
+        }
+        let fixed = |key| Err(Error::new("reload", ErrorKind::Fixed { key }));
+        match (config.instance == self.config.instance, config.state_dir == self.config.state_dir) {
+            (false, _) => fixed("instance"),
+            (true, false) => fixed("state_dir"),
+            (true, true) => Ok(config),
+        }
     }
 
     async fn change(&mut self, name: &PoolName, spec: &PoolSpec, rolls: bool) -> Result<(), Error> {

@@ -53,7 +53,7 @@ fn the_name_can_not_change() {
     let (place, mut running) = running();
     place.config(&format!("instance = \"other\"\n{ONE}"));
     running.signal(Signal::HUP);
-    running.err("`instance` and `state_dir` can't change");
+    running.err("`instance` can't change");
     running.signal(Signal::TERM);
     running.end().expect(0);
 }

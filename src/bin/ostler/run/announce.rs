@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use ostler::{Ostler, Pool, PoolName};
+use ostler::{Builder, Pool, PoolName};
 use slog::{Logger, warn};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -25,9 +25,10 @@ impl Announcer {
         Self { queue: sink.queue(), known: Some(BTreeSet::new()), tasks: JoinSet::new() }
     }
 
-    pub(super) fn events(ostler: &Ostler, sink: &Sink, log: &Logger) -> Self {
+    /// From the first event on.
+    pub(super) fn events(builder: &mut Builder, sink: &Sink, log: &Logger) -> Self {
         let mut tasks = JoinSet::new();
-        let (mut events, queue, log) = (ostler.events(BACKLOG), sink.queue(), log.clone());
+        let (mut events, queue, log) = (builder.events(BACKLOG), sink.queue(), log.clone());
         tasks.spawn(async move {
             while let Some(event) = events.next().await {
                 let line = match serde_json::to_string(&event) {

@@ -27,15 +27,18 @@ pub(crate) async fn run(args: &RunArgs, log: LogArgs) -> anyhow::Result<u8> {
     let mut asked = unix::signal(SignalKind::user_defined1()).context("signals")?;
     let mut config = Config::load(&args.config)?;
     let log = Log::start(log, config.log);
-    let start = Ostler::builder(config.clone()).logger(log.logger().clone()).start();
+    let mut builder = Ostler::builder(config.clone()).logger(log.logger().clone());
+    let sink = Sink::to(tokio::io::stdout());
+    let mut announcer = if args.json {
+        Announcer::events(&mut builder, &sink, log.logger())
+    } else {
+        Announcer::readiness(&sink)
+    };
     let mut ostler = tokio::select! {
         biased;
         caught = signals.stop() => return Ok(caught.status()),
-        started = start => started?,
+        started = builder.start() => started?,
     };
-    let sink = Sink::to(tokio::io::stdout());
-    let mut announcer =
-        if args.json { Announcer::events(&ostler, &sink, log.logger()) } else { Announcer::readiness(&sink) };
     announcer.watch(ostler.pools());
     loop {
         let caught = tokio::select! {
@@ -48,7 +51,7 @@ pub(crate) async fn run(args: &RunArgs, log: LogArgs) -> anyhow::Result<u8> {
         if caught != Caught::Hangup {
             break;
         }
-        if let Some(new) = reload(&mut ostler, &config, &args.config, log.logger()).await {
+        if let Some(new) = reload(&mut ostler, &args.config, log.logger()).await {
             log.follow(new.log);
             config = new;
             announcer.watch(ostler.pools());

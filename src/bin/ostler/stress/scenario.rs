@@ -94,10 +94,13 @@ impl Scenario {
             Some("json") => serde_json::from_str(text).map_err(|error| mistake(&error))?,
             _ => return Err(mistake(&"scenarios are read from TOML and JSON").into()),
         };
-        let known = file.scenarios.keys().cloned().collect::<Vec<_>>().join(", ");
+        let known = match &file.scenarios.keys().cloned().collect::<Vec<_>>()[..] {
+            [] => "it has none".to_owned(),
+            names => format!("there are {}", names.join(", ")),
+        };
         let mut scenarios = file.scenarios;
         let Some(written) = scenarios.remove(name) else {
-            return Err(mistake(&format!("there is no scenario {name}; there are {known}")).into());
+            return Err(mistake(&format!("there is no scenario {name}; {known}")).into());
         };
         Self::from(written).map_err(|words| mistake(&format!("scenarios.{name}: {words}")).into())
     }

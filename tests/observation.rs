@@ -70,7 +70,8 @@ fn who_listens_before_the_start_hears_the_first_launch() {
             ..PoolSpec::default()
         };
         let mut builder = Ostler::builder(config(spec)).on_this_thread();
-        let mut events = builder.events(100);
+        let mut events = builder.events(usize::MAX);
+        let for_a_thread = builder.blocking_events(usize::MAX);
         let ostler = builder.start().await.unwrap();
         ostler.pool("sim").unwrap().ready(Duration::from_secs(5)).await.unwrap();
         ostler.shutdown().await.unwrap();
@@ -79,5 +80,6 @@ fn who_listens_before_the_start_hears_the_first_launch() {
             all.push(event.change.to_string());
         }
         assert_eq!(all[..2], ["r1 launching", "r2 launching"], "{all:#?}");
+        assert_eq!(std::iter::from_fn(|| for_a_thread.next(Duration::ZERO)).count(), all.len());
     });
 }

@@ -216,3 +216,44 @@ fn a_tight_loop_that_would_not_wait_is_never_refused_while_one_is_ready() {
         ostler.shutdown().await.expect("ends");
     });
 }
+
+#[test]
+fn a_wait_for_ever_is_as_good_as_any() {
+    simulate(async {
+        let (ostler, pool) = start(one(), Fake::new(&FakeSpec::default()), 1).await;
+        pool.ready(Duration::MAX).await.expect("one is ready");
+        let lease = pool.acquire().await.expect("a lease");
+        let waiter = tokio::task::spawn_local({
+            let pool = pool.clone();
+            async move { pool.acquire_with(LeaseRequest::new().timeout(Duration::MAX)).await.map(drop) }
+        });
+        sleep(secs(3600)).await;
+        drop(lease);
+        waiter.await.expect("no panic").expect("a lease");
+        pool.drain_within(Duration::MAX).await.expect("drains");
+        ostler.shutdown_within(Duration::MAX).await.expect("ends");
+    });
+}
+
+#[test]
+fn a_closed_pool_never_gets_ready() {
+    simulate(async {
+        let (ostler, pool) = start(one(), Fake::new(&FakeSpec::default()), 1).await;
+        let lease = pool.acquire().await.expect("a lease");
+        let drain = tokio::task::spawn_local({
+            let pool = pool.clone();
+            async move { pool.drain().await }
+        });
+        sleep(secs(1)).await;
+        let refused = |outcome: Result<(), ostler::Error>| {
+            let error = outcome.expect_err("it drains");
+            assert!(matches!(error.kind(), ErrorKind::Closed), "{error:?}");
+        };
+        refused(pool.ready(secs(2)).await);
+        drop(lease);
+        drain.await.expect("no panic").expect("drains");
+        refused(pool.ready(Duration::MAX).await);
+        ostler.shutdown().await.expect("ends");
+        refused(pool.ready(secs(2)).await);
+    });
+}

@@ -66,6 +66,12 @@ impl<R> Handoff<R> {
         self.0.try_take().map(Taken::new)
     }
 
+    /// Whether takers are refused.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.0.is_closed()
+    }
+
     /// Takes a ready ticket, condemned or not, out of circulation. Does not count as demand.
     #[must_use]
     pub fn withdraw(&self) -> Option<Ticket<R>> {

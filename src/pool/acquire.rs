@@ -134,7 +134,7 @@ impl<'a> Acquire<'a> {
         let wait =
             self.wait.get_or_insert_with(|| Box::new(Wait::new(self.take.nth_waiter(), timeout, woken)));
         if wait.alarm.is_none() && (woken || timeout < TIMER_AT_ONCE) {
-            let deadline = wait.began.unwrap_or_else(Instant::now) + timeout;
+            let deadline = timer::after(wait.began.unwrap_or_else(Instant::now), timeout);
             wait.alarm = Some(Box::pin(timer::sleep_until(&self.pool.shared.runtime, deadline)));
         }
         let Some(alarm) = &mut wait.alarm else { return Poll::Pending };

@@ -10,6 +10,9 @@ use tokio::sync::mpsc;
 use crate::actor::Subscriber;
 use crate::observe::PoolEvent;
 
+/// The largest capacity; a plain thread's channel is allocated whole.
+const MOST: usize = 1 << 20;
+
 /// What happens in all pools, for async code. Holds up to `capacity` events; a reader that is slower than that
 /// loses events, which [`Events::dropped`] counts, and holds up nobody.
 #[derive(Debug)]
@@ -20,7 +23,7 @@ pub struct Events {
 
 impl Events {
     pub(super) fn new(capacity: usize) -> (Self, Subscriber) {
-        let (sender, events) = mpsc::channel(capacity.max(1));
+        let (sender, events) = mpsc::channel(capacity.clamp(1, MOST));
         let dropped = Arc::new(AtomicU64::new(0));
         let subscriber = Subscriber::Task { events: sender, dropped: Arc::clone(&dropped) };
         (Self { events, dropped }, subscriber)
@@ -55,7 +58,7 @@ pub struct BlockingEvents {
 
 impl BlockingEvents {
     pub(super) fn new(capacity: usize) -> (Self, Subscriber) {
-        let (sender, events) = crossbeam_channel::bounded(capacity.max(1));
+        let (sender, events) = crossbeam_channel::bounded(capacity.clamp(1, MOST));
         let dropped = Arc::new(AtomicU64::new(0));
         let subscriber = Subscriber::Thread { events: sender, dropped: Arc::clone(&dropped) };
         (Self { events, dropped }, subscriber)

@@ -132,6 +132,9 @@ impl Pool {
         let pause = Duration::from_millis(2);
         let start = std::time::Instant::now();
         loop {
+            if self.shared.handoff.is_closed() {
+                return Err(self.error("ready", ErrorKind::Closed));
+            }
             let status = self.shared.figures();
             if status.ready >= status.min.min(status.max.saturating_sub(status.leased)) {
                 return Ok(());

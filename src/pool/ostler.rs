@@ -115,7 +115,7 @@ impl Ostler {
         self.pools.values().map(|running| &running.pool)
     }
 
-    /// What happens in all pools from now on, at most `capacity` events behind.
+    /// What happens in all pools from now on, at most `capacity` events behind, of which 1 and 1 048 576 are the bounds.
     #[must_use]
     pub fn events(&self, capacity: usize) -> Events {
         let (events, subscriber) = Events::new(capacity);

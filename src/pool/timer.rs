@@ -5,6 +5,14 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, Sleep};
 
+/// What is as good as never.
+const FAR: Duration = Duration::from_secs(30 * 365 * 86_400);
+
+/// So long after that, or as far in the future as a timer goes.
+pub(super) fn after(start: Instant, limit: Duration) -> Instant {
+    start.checked_add(limit.min(FAR)).unwrap_or(start)
+}
+
 /// A sleep on the caller's tokio runtime, or on ostler's own when the caller has none.
 pub(super) fn sleep_until(home: &Handle, deadline: Instant) -> Sleep {
     let _context = match Handle::try_current() {
@@ -26,5 +34,5 @@ pub(super) async fn by<F: Future>(home: &Handle, deadline: Instant, future: F) -
 
 /// As [`by`], counted from now.
 pub(super) async fn within<F: Future>(home: &Handle, limit: Duration, future: F) -> Option<F::Output> {
-    by(home, Instant::now() + limit, future).await
+    by(home, after(Instant::now(), limit), future).await
 }

@@ -148,3 +148,31 @@ async fn what_is_dropped_is_killed_and_the_next_lease_finds_the_wire_in_order() 
     assert!(!guest.data.is_tainted());
     guest.end().await;
 }
+
+/// Far more than the stream takes at once, to a host that is slow to read: whoever waits for room is told of it.
+#[tokio::test]
+async fn a_large_listing_comes_to_its_end() {
+    let guest = Guest::start().await;
+    let session = guest.lease(1);
+    let many = "mkdir many; cd many; seq -f \"$(printf '%0240d' 0)%.0f\" 1 3000 | xargs touch";
+    assert!(session.exec(Exec::shell(many)).await.unwrap().success());
+    let deep = "e/".repeat(1000);
+    session.write(format!("{deep}x"), b"q").await.unwrap();
+    for _ in 0..5 {
+        let listed = tokio::time::timeout(PATIENCE, session.list("many")).await.expect("the list ends");
+        assert_eq!(listed.unwrap().len(), 3000);
+        let walked = tokio::time::timeout(PATIENCE, session.walk("e")).await.expect("the walk ends");
+        assert_eq!(walked.unwrap().len(), 1000);
+        let mut slow = Box::pin(session.walk("many"));
+        let walked = match tokio::time::timeout(Duration::from_micros(200), &mut slow).await {
+            Ok(walked) => walked,
+            Err(_) => {
+                // Blocks the host's only thread.
+                std::thread::sleep(Duration::from_millis(30));
+                tokio::time::timeout(PATIENCE, slow).await.expect("the slow walk ends")
+            }
+        };
+        assert_eq!(walked.unwrap().len(), 3000);
+    }
+    guest.end().await;
+}

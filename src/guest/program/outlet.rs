@@ -11,17 +11,35 @@ pub(crate) struct Outlet<'a> {
     out: &'a mut Vec<u8>,
     /// Bytes the stream still takes.
     room: usize,
+    /// Bytes of room that are waited for.
+    wanted: &'a mut usize,
     outstanding: &'a mut u32,
 }
 
 impl<'a> Outlet<'a> {
-    pub(crate) fn new(op: u64, out: &'a mut Vec<u8>, room: usize, outstanding: &'a mut u32) -> Self {
-        Self { op, out, room, outstanding }
+    pub(crate) fn new(
+        op: u64,
+        out: &'a mut Vec<u8>,
+        room: usize,
+        wanted: &'a mut usize,
+        outstanding: &'a mut u32,
+    ) -> Self {
+        Self { op, out, room, wanted, outstanding }
     }
 
     /// Bytes that may be produced now.
     pub(crate) fn room(&self) -> usize {
         self.room.min(WINDOW.saturating_sub(*self.outstanding) as usize)
+    }
+
+    /// Whether so many bytes may be produced now, no more than a stream takes at once. When not, the operation goes on
+    /// as soon as they may.
+    pub(crate) fn has_room(&mut self, bytes: usize) -> bool {
+        if self.room < bytes {
+            *self.wanted = bytes.max(*self.wanted);
+        }
+        // The window is the host's to open, and it does.
+        self.room() >= bytes
     }
 
     /// Sends bytes that `fill` appends and counts; nothing when it appends none.

@@ -74,8 +74,8 @@ pub(crate) struct Stream {
     pub(crate) blocked: bool,
     /// Whether its room is being waited for. Only while blocked: each byte the host takes would wake the guest.
     pub(crate) watched: bool,
-    /// Whether an operation found no room.
-    was_full: bool,
+    /// The most room that an operation has found missing since there was enough, bytes.
+    wanted: usize,
     /// Whether something could not be said.
     broken: bool,
 }
@@ -94,7 +94,7 @@ impl Stream {
             sent: 0,
             blocked: false,
             watched: false,
-            was_full: false,
+            wanted: 0,
             broken: false,
         })
     }
@@ -162,8 +162,8 @@ impl Stream {
     /// Where an operation puts what it produces.
     pub(crate) fn outlet<'a>(&'a mut self, op: u64, outstanding: &'a mut u32) -> Outlet<'a> {
         let room = FULL.saturating_sub(self.unsent());
-        self.was_full |= room == 0;
-        Outlet::new(op, &mut self.out, room, outstanding)
+        self.wanted = self.wanted.max(usize::from(room == 0));
+        Outlet::new(op, &mut self.out, room, &mut self.wanted, outstanding)
     }
 
     /// Sends what the host takes.
@@ -182,8 +182,8 @@ impl Stream {
             }
         }
         self.make_room();
-        if self.was_full && self.unsent() < FULL {
-            self.was_full = false;
+        if self.wanted > 0 && self.unsent() + self.wanted <= FULL {
+            self.wanted = 0;
             return Ok(Flushed::Relieved);
         }
         Ok(Flushed::Steady)

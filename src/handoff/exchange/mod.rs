@@ -196,6 +196,10 @@ impl<R> Exchange<R> {
         }
     }
 
+    pub(super) fn is_closed(&self) -> bool {
+        self.gate.sign() == Sign::Closed
+    }
+
     pub(super) fn waits(&self) -> u64 {
         self.lock().waits
     }

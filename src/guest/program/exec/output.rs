@@ -81,10 +81,10 @@ impl Output {
             asked = most;
             outlet.discard(pipe.as_fd(), asked)
         } else {
-            asked = most.min(outlet.room()).min(usize::try_from(self.wanted).unwrap_or(usize::MAX));
-            if asked == 0 {
+            if !outlet.has_room(1) {
                 return Pumped::Enough;
             }
+            asked = most.min(outlet.room()).min(usize::try_from(self.wanted).unwrap_or(usize::MAX));
             outlet.data(self.stream, |out| descriptor::read_onto(pipe.as_fd(), out, asked))
         };
         match read {

@@ -77,7 +77,7 @@ impl Listing {
         if self.batch.is_empty() {
             return true;
         }
-        if outlet.room() < self.batch.len() {
+        if !outlet.has_room(self.batch.len()) {
             return false;
         }
         let batch = &mut self.batch;

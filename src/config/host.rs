@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{Access, AtFlags, CWD};
 
@@ -80,8 +80,29 @@ pub(super) fn check_template(dir: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether the paths to show inside are there. Of the default ones a host need not have all.
+/// What a sandbox has of its own, so that the host's can't be shown there: itself, and with `true` all below it.
+const OWN: [(&str, bool); 7] = [
+    ("/", false),
+    ("/dev", false),
+    ("/etc", false),
+    ("/proc", true),
+    ("/work", true),
+    ("/tmp", true),
+    ("/dev/shm", true),
+];
+
+/// Whether the paths to show inside are there, and can be shown. Of the default ones a host need not have all.
 pub(super) fn check_read_only(process: &ProcessSpec) -> Result<(), String> {
+    for path in &process.read_only {
+        let shown = quoted(&path.to_string_lossy());
+        if path.components().any(|part| part == Component::ParentDir) {
+            return Err(format!("{shown} leads upwards: the path itself is wanted"));
+        }
+        let is_own = |(own, below): (&str, bool)| path == Path::new(own) || below && path.starts_with(own);
+        if process.isolation != IsolationLevel::Basic && OWN.into_iter().any(is_own) {
+            return Err(format!("{shown} can't be shown, a sandbox has its own"));
+        }
+    }
     let usual = ProcessSpec::default().read_only;
     let missing =
         |path: &&PathBuf| path.is_absolute() && !usual.contains(path) && fs::metadata(path).is_err();

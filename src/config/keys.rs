@@ -274,7 +274,7 @@ const PROCESS: &[Key<PoolSpec>] = variant_keys! { "process" in backend: BackendS
     network: Kind::Choice(NetworkAccess::WORDS),
         "Which network a runtime sees: its own loopback only, or the host's.";
     read_only: Kind::Paths,
-        "Host paths shown read-only inside, at the same place. Of the default ones those that exist.";
+        "Host paths shown read-only inside, at the same place. Of the default ones those that exist; none of a sandbox's own: /, /dev, /etc, /proc, /tmp, /work.";
     workspace_size: Kind::Size(64 * KIB, TIB),
         "Size of the workspace, which is held in memory and counts as such.";
     tmp_size: Kind::Size(64 * KIB, TIB),

@@ -111,6 +111,25 @@ fn paths_to_show_inside() {
     assert_eq!(complaint(dir.path(), missing), expected);
 }
 
+/// What can't be put in a sandbox must not cost it its walls, as what a host lacks does.
+#[test]
+fn what_a_sandbox_has_of_its_own_is_not_shown_inside() {
+    let dir = dir();
+    let text =
+        |path: &str, more: &str| format!("[pools.s]\nprocess.read_only = [\"/usr\", \"{path}\"]\n{more}");
+    for path in ["/", "/dev", "/etc", "/etc/", "/proc", "/proc/sys", "/work", "/work/x", "/tmp/x", "/dev/shm"]
+    {
+        let expected =
+            format!(":2: pools.s.process.read_only: \"{path}\" can't be shown, a sandbox has its own");
+        assert_eq!(complaint(dir.path(), &text(path, "")), expected);
+    }
+    let upwards = ":2: pools.s.process.read_only: \"/usr/../etc\" leads upwards: the path itself is wanted";
+    assert_eq!(complaint(dir.path(), &text("/usr/../etc", "")), upwards);
+    for (path, more) in [("/etc/ssl", ""), ("/etc", "process.isolation = \"basic\"")] {
+        assert!(Config::parse(&text(path, more), ostler::config::Format::Toml).is_ok(), "{path}");
+    }
+}
+
 #[test]
 fn state_directories() {
     let dir = dir();

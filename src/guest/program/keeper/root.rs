@@ -98,7 +98,8 @@ fn collect(setup: &Setup) -> Result<Vec<(PathBuf, Part)>, String> {
     }
     for device in DEVICES {
         let source = Path::new("/dev").join(device);
-        add(&source, view(&source, attribute::NOSUID | attribute::NOEXEC)?)?;
+        // Read-only is the file, with its times; what it leads to is written to all the same.
+        add(&source, view(&source, attribute::RDONLY | attribute::NOSUID | attribute::NOEXEC)?)?;
     }
     Ok(parts)
 }

@@ -44,6 +44,7 @@ mod reaping;
 mod refusal;
 mod request;
 mod service;
+mod standing;
 mod stream;
 mod streams;
 mod sys;

@@ -9,6 +9,7 @@ use std::path::Path;
 use crate::guest::Guest;
 use crate::protocol::{Refusal, RefusalKind, Secret};
 use crate::refusal;
+use crate::standing::Standing;
 use crate::sys::file::{self, open, resolve};
 use crate::sys::{Errno, Result as SysResult, descriptor, ipc};
 
@@ -24,6 +25,8 @@ pub(crate) struct Upkeep {
     /// Whether the IPC namespace is the container's own.
     pub(crate) own_ipc: bool,
     pub(crate) secrets: Secrets,
+    /// As the engine gave it.
+    pub(crate) standing: Option<Standing>,
 }
 
 /// Files that each lease finds as they were given.
@@ -34,11 +37,15 @@ pub(crate) struct Secrets {
 }
 
 impl Guest {
-    /// Leaves nothing in the IPC namespace, writes the secrets and starts the service.
+    /// Sees that the guest is who it was, leaves nothing in the IPC namespace, writes the secrets and starts the service.
     ///
     /// # Errors
     /// The first of it that can't be done; the runtime must not be used on.
     pub(crate) fn renew(&mut self) -> Result<(), Refusal> {
+        if self.upkeep.standing.is_some() && Standing::take() != self.upkeep.standing {
+            let message = "the lease has changed the guest's own limits or priorities";
+            return Err(refusal::rule(RefusalKind::Failed, message));
+        }
         if self.upkeep.own_ipc {
             ipc::empty().map_err(|errno| refusal::system("empty the ipc namespace", b"", errno))?;
         }

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use ostler::protocol::{
-    ContainerSetup, Done, ExecRequest, Input, Read, RefusalKind, Request, Secret, Service, Write,
+    ContainerSetup, Done, ExecRequest, Input, Read, RefusalKind, Request, Reset, Secret, Service, Write,
 };
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -61,6 +61,23 @@ fn no_command_can_end_it_and_a_reset_leaves_nobody() {
     let next = ExecRequest { epoch: EPOCH + 1, ..shell("echo /proc/[0-9]*") };
     let said = guest.data.call(&Request::Exec(next)).text();
     assert_eq!(said.split_whitespace().count(), 2, "the guest and the shell: {said}");
+}
+
+/// The kernel lets whoever is the same user change these of the guest, and all that the next lease runs would have them.
+#[test]
+fn a_guest_that_a_lease_has_lamed_is_not_clean() {
+    let own = "ulimit -f 100; renice -n 5 -p $$; ionice -c 3 -p $$; choom -p $$ -n 500";
+    let lame =
+        ["prlimit --pid 1 --fsize=100000", "renice -n 5 -p 1", "ionice -c 3 -p 1", "choom -p 1 -n 500"];
+    for (script, is_clean) in [(own, true)].into_iter().chain(lame.map(|script| (script, false))) {
+        let newcomer = first();
+        let setup = newcomer.setup();
+        let mut guest = begin(newcomer, &setup);
+        let said = guest.data.shell(&format!("{script} && echo done")).text();
+        assert!(said.ends_with("done\n"), "{script}: {said}");
+        let reset = guest.control.call(&Request::Reset(Reset { fence: EPOCH })).result;
+        assert_eq!(reset.is_ok(), is_clean, "{script}: {reset:?}");
+    }
 }
 
 #[test]

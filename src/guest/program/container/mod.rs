@@ -23,6 +23,7 @@ use crate::init;
 use crate::processes::Marks;
 use crate::protocol::{ContainerReport, ContainerSetup, EXIT_NO_GUEST, Missing};
 use crate::service::Service;
+use crate::standing::Standing;
 use crate::stream::Stream;
 use crate::sys::{Errno, descriptor, process, signal};
 use crate::upkeep::{Secrets, Upkeep};
@@ -115,7 +116,7 @@ fn serve(
 fn outfit(guest: &mut Guest, setup: ContainerSetup, [stdout, stderr]: [OwnedFd; 2]) -> Result<(), String> {
     let secrets = Secrets { directory: setup.secrets_directory, files: setup.secrets };
     secrets.write().map_err(|refusal| refusal.message)?;
-    guest.upkeep = Upkeep { own_ipc: setup.own_ipc, secrets };
+    guest.upkeep = Upkeep { own_ipc: setup.own_ipc, secrets, standing: Standing::take() };
     if let Some(plan) = setup.service {
         guest.service = Some(Service::new(plan, stdout, stderr));
         guest.start_service().map_err(|refusal| refusal.message)?;

@@ -30,6 +30,7 @@ numbers! {
     GETRANDOM = 318, 278;
     INIT_MODULE = 175, 105;
     IOCTL = 16, 29;
+    IOPRIO_GET = 252, 31;
     IOPRIO_SET = 251, 30;
     IO_URING_ENTER = 426, 426;
     IO_URING_REGISTER = 427, 427;

@@ -4,7 +4,7 @@ use std::ffi::{c_int, c_long, c_ulong};
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use super::errno::{Errno, Result, check};
-use super::number::{PIDFD_OPEN, PIDFD_SEND_SIGNAL};
+use super::number::{IOPRIO_GET, PIDFD_OPEN, PIDFD_SEND_SIGNAL};
 use super::raw::{self, call, int};
 
 const PR_SET_PDEATHSIG: c_int = 1;
@@ -67,6 +67,13 @@ pub(crate) fn new_session() -> Result<()> {
 pub(crate) fn user() -> (u32, u32) {
     // SAFETY: neither takes anything, and neither can fail.
     unsafe { (getuid(), getgid()) }
+}
+
+/// Our own class and level of input and output; `None` where the kernel has none.
+pub(crate) fn io_priority() -> Option<usize> {
+    const PROCESS: usize = 1;
+    // SAFETY: takes numbers only.
+    unsafe { call(IOPRIO_GET, [PROCESS, 0, 0, 0, 0, 0]) }.ok()
 }
 
 /// Sends a signal to a process; to a group when `pid` is negative; to all that can be reached when it is -1.

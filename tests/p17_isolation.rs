@@ -457,3 +457,20 @@ async fn the_last_users_environment_and_groups_are_not_inherited() {
     assert_eq!(runtime.says("umask").await, "0022");
     runtime.end().await;
 }
+
+/// A connection that has ended is remembered for a minute, its address taken.
+#[tokio::test]
+async fn the_next_lease_sees_no_connection_of_the_last() {
+    let mut runtime = Runtime::start(IsolationLevel::Auto).await;
+    let connect = "perl -MIO::Socket::INET -e '\
+        $l = IO::Socket::INET->new(Listen => 1, LocalAddr => \"127.0.0.1:5555\", Proto => \"tcp\") or die \"listen: $!\"; \
+        $c = IO::Socket::INET->new(PeerAddr => \"127.0.0.1:5555\", Proto => \"tcp\") or die \"connect: $!\"; \
+        $s = $l->accept or die \"accept: $!\"; close $s; sysread $c, $b, 1; close $c; print \"done\"'";
+    assert_eq!(runtime.says(connect).await, "done");
+    runtime.reset().await.unwrap();
+    let table = runtime.says("cat /proc/net/tcp").await;
+    assert_eq!(table.lines().count(), 1, "no more than the heading: {table}");
+    // And its address is free.
+    assert_eq!(runtime.says(connect).await, "done");
+    runtime.end().await;
+}

@@ -6,7 +6,7 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, Sleep};
 
 /// What is as good as never.
-const FAR: Duration = Duration::from_secs(30 * 365 * 86_400);
+const FAR: Duration = Duration::from_hours(30 * 365 * 24);
 
 /// So long after that, or as far in the future as a timer goes.
 pub(super) fn after(start: Instant, limit: Duration) -> Instant {

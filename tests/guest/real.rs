@@ -164,13 +164,12 @@ async fn a_large_listing_comes_to_its_end() {
         let walked = tokio::time::timeout(PATIENCE, session.walk("e")).await.expect("the walk ends");
         assert_eq!(walked.unwrap().len(), 1000);
         let mut slow = Box::pin(session.walk("many"));
-        let walked = match tokio::time::timeout(Duration::from_micros(200), &mut slow).await {
-            Ok(walked) => walked,
-            Err(_) => {
-                // Blocks the host's only thread.
-                std::thread::sleep(Duration::from_millis(30));
-                tokio::time::timeout(PATIENCE, slow).await.expect("the slow walk ends")
-            }
+        let walked = if let Ok(walked) = tokio::time::timeout(Duration::from_micros(200), &mut slow).await {
+            walked
+        } else {
+            // Blocks the host's only thread.
+            std::thread::sleep(Duration::from_millis(30));
+            tokio::time::timeout(PATIENCE, slow).await.expect("the slow walk ends")
         };
         assert_eq!(walked.unwrap().len(), 3000);
     }

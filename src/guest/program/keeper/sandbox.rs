@@ -1,5 +1,7 @@
 //! Becoming a sandbox: the child is alone in new namespaces and holds all capabilities in them.
 
+use std::fs;
+
 use super::etc::INSIDE;
 use super::root;
 use super::step::Step;
@@ -8,6 +10,9 @@ use crate::place::{Place, Walls, Writable};
 use crate::protocol::{Missing, Network, Setup, WORKSPACE, WRITABLE};
 use crate::sys::landlock::SCOPE_ABSTRACT_UNIX;
 use crate::sys::{Errno, capability, limit, namespace};
+
+/// How many ended connections this network namespace keeps in mind.
+const REMEMBERED_CONNECTIONS: &str = "/proc/sys/net/ipv4/tcp_max_tw_buckets";
 
 /// Makes the sandbox around this process.
 pub(super) fn enter(setup: &Setup, missing: &mut Vec<Missing>) -> Result<Place, String> {
@@ -24,6 +29,10 @@ pub(super) fn enter(setup: &Setup, missing: &mut Vec<Missing>) -> Result<Place, 
     }
     if setup.network == Network::None {
         namespace::raise_loopback().step("raise the loopback interface")?;
+        // The kernel would remember connections for a minute after their end, and so the next lease would see them.
+        if let Err(why) = fs::write(REMEMBERED_CONNECTIONS, "0") {
+            missing.push(Missing { part: "forgetful network".to_owned(), why: why.to_string() });
+        }
     }
     namespace::set_hostname(&setup.hostname).step("set the host name")?;
     let writable = writable(setup);

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use actix::Addr;
+use actix::prelude::SendError;
 
 use super::Supervisor;
 use crate::actor::metrics::{Metrics, Observed};
@@ -34,10 +35,9 @@ impl News {
 
     fn tell(&mut self, metrics: &Addr<Metrics>) {
         for observed in self.0.drain(..) {
-            let shared = Arc::clone(&observed.shared);
             // States and reasons are on the board already; a full mailbox costs an event, and that is counted.
-            if metrics.try_send(observed).is_err() {
-                count(&shared.board.events_dropped);
+            if let Err(SendError::Full(lost) | SendError::Closed(lost)) = metrics.try_send(observed) {
+                count(&lost.shared.board.events_dropped);
             }
         }
     }

@@ -162,7 +162,6 @@ impl Stream {
     /// Where an operation puts what it produces.
     pub(crate) fn outlet<'a>(&'a mut self, op: u64, outstanding: &'a mut u32) -> Outlet<'a> {
         let room = FULL.saturating_sub(self.unsent());
-        self.wanted = self.wanted.max(usize::from(room == 0));
         Outlet::new(op, &mut self.out, room, &mut self.wanted, outstanding)
     }
 

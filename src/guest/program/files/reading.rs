@@ -40,11 +40,10 @@ impl Reading {
 
     pub(crate) fn advance(&mut self, outlet: &mut Outlet<'_>) -> Progress {
         while self.at < self.end {
-            let room = outlet.room() as u64;
-            if room == 0 {
+            if !outlet.has_room(1) {
                 return Progress::Waiting;
             }
-            let most = (self.end - self.at).min(SLICE).min(room) as usize;
+            let most = (self.end - self.at).min(SLICE).min(outlet.room() as u64) as usize;
             let read = outlet
                 .data(Stream::Out, |out| descriptor::read_onto_at(self.file.as_fd(), out, most, self.at));
             match read {

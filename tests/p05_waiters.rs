@@ -122,7 +122,9 @@ fn closing_fails_everybody_at_once() {
         assert!(poll_with(take, &Arc::clone(&woken).into()).is_pending());
     }
     let spare = handoff.issue(RuntimeId(0), ());
+    assert!(!handoff.is_closed());
     handoff.close();
+    assert!(handoff.is_closed());
     assert_eq!(woken.0.load(SeqCst), 2);
     for take in &mut takes {
         assert!(matches!(poll(take), Poll::Ready(Err(TakeError::Closed))));

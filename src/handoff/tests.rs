@@ -1,5 +1,7 @@
 //! Of those parts that the model checker includes with primitives of its own: here with the real ones.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use super::gate::{Gate, Sign};
 use super::seat::Seats;
 use super::sync::SEATS;
@@ -82,6 +84,25 @@ fn how_few_were_ready_is_exact() {
     let leases = [(); 3].map(|()| leased(handoff.try_take().expect("four are ready")));
     leases.into_iter().for_each(give_back);
     assert_eq!((handoff.low_water(), handoff.low_water()), (1, 4));
+}
+
+/// Whatever of it lies in pockets.
+#[test]
+fn low_stock_is_told_below_the_mark_and_not_at_it() {
+    static TOLD: AtomicUsize = AtomicUsize::new(0);
+    let on_low = || drop(TOLD.fetch_add(1, Ordering::Relaxed));
+    let handoff = Handoff::new(8, 8, Hooks { on_return: Box::new(drop), on_low: Box::new(on_low) });
+    (1..=4).for_each(|id| handoff.issue(RuntimeId(id), ()).put());
+    // Into the pocket of another thread.
+    std::thread::scope(|scope| {
+        scope.spawn(|| give_back(leased(handoff.try_take().expect("four are ready"))));
+    });
+    handoff.set_low_mark(Some(3));
+    let lease = handoff.try_take().expect("four are ready");
+    assert_eq!((handoff.stock().ready, TOLD.load(Ordering::Relaxed)), (3, 0));
+    let other = handoff.try_take().expect("three are ready");
+    assert_eq!((handoff.stock().ready, TOLD.load(Ordering::Relaxed)), (2, 1));
+    drop((lease, other));
 }
 
 #[test]

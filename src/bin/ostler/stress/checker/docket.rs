@@ -28,8 +28,23 @@ struct File {
     forgotten: u64,
     /// Runtimes that harm was done to, by handle, and when.
     hurt: VecDeque<(String, u64)>,
+    /// From when to when whoever was being made may have been hurt, without having been there to be named.
+    upheavals: VecDeque<Span>,
+    /// When runtimes were made.
+    launches: BTreeMap<RuntimeId, Span>,
     /// Why runtimes went that went unplanned.
     ends: BTreeMap<RuntimeId, End>,
+}
+
+/// From, and to, or until now.
+#[derive(Clone, Copy, Debug)]
+struct Span(u64, Option<u64>);
+
+impl Span {
+    fn meets(self, other: Self) -> bool {
+        let before = |at: u64, end: Option<u64>| end.is_none_or(|end| at <= end);
+        before(self.0, other.1) && before(other.0, self.1)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -76,6 +91,23 @@ impl Docket {
         file.hurt.push_back((handle, now));
     }
 
+    /// Until [`calm`](Self::calm), harm is done to whatever there is and to whatever is made meanwhile.
+    pub(in super::super) fn upheaval(&self, now: u64) {
+        let mut file = self.lock();
+        file.trouble(now);
+        if file.upheavals.len() == REMEMBERED {
+            file.upheavals.pop_front();
+        }
+        file.upheavals.push_back(Span(now, None));
+    }
+
+    /// The last upheaval is over.
+    pub(in super::super) fn calm(&self, now: u64) {
+        if let Some(Span(_, end)) = self.lock().upheavals.back_mut() {
+            end.get_or_insert(now);
+        }
+    }
+
     /// Something is about to happen that may hit any runtime.
     pub(in super::super) fn trouble(&self, now: u64) {
         self.lock().trouble(now);
@@ -91,6 +123,12 @@ impl Docket {
     /// The pool says what it did.
     pub(in super::super) fn hear(&self, change: &Change, now: u64) {
         match change {
+            Change::Launching { runtime } => self.lock().launching(*runtime, now),
+            Change::Ready { runtime, .. } => {
+                if let Some(Span(_, end)) = self.lock().launches.get_mut(runtime) {
+                    end.get_or_insert(now);
+                }
+            }
             Change::Exited { runtime, cause } => {
                 let mut file = self.lock();
                 file.trouble(now);
@@ -150,6 +188,19 @@ impl File {
         self.troubles.push_back(now);
     }
 
+    fn launching(&mut self, runtime: RuntimeId, now: u64) {
+        if self.launches.len() == REMEMBERED {
+            self.launches.pop_first();
+        }
+        self.launches.insert(runtime, Span(now, None));
+    }
+
+    /// Whether it was being made during an upheaval.
+    fn was_shaken(&self, runtime: RuntimeId) -> bool {
+        let launch = self.launches.get(&runtime);
+        launch.is_some_and(|launch| self.upheavals.iter().any(|upheaval| upheaval.meets(*launch)))
+    }
+
     /// An end is often told twice: how it came, and what was done about it. Either may excuse.
     fn ended(&mut self, runtime: RuntimeId, end: End) {
         if self.ends.len() == REMEMBERED {
@@ -175,7 +226,7 @@ impl File {
             Charge::Disturbed(Loss { runtime, handle, error }) => {
                 let hurt = self.hurt.iter().any(|(hurt, at)| hurt == handle && *at <= suspect.now);
                 let end = self.ends.get(runtime);
-                if hurt || end.is_some_and(|end| end.excuses) {
+                if hurt || self.was_shaken(*runtime) || end.is_some_and(|end| end.excuses) {
                     return None;
                 }
                 let end = end.map_or("and is still there", |end| &end.cause);
@@ -238,6 +289,34 @@ mod tests {
         docket.lost(loss(), 5);
         docket.hurt("pid 1".to_owned(), 6);
         assert_eq!(breaches(&docket), [Breach::Disturbed]);
+    }
+
+    #[test]
+    fn whoever_was_being_made_in_an_upheaval_may_be_lost_to_it() {
+        let launching = Change::Launching { runtime: RUNTIME };
+        let ready =
+            Change::Ready { runtime: RUNTIME, handle: "pid 1".to_owned(), took: Duration::from_secs(1) };
+        // From when to when it was made; the upheaval is from 10 to 20.
+        for (from, to, breached) in [(5, 15, 0), (12, 15, 0), (12, 25, 0), (5, 25, 0), (5, 8, 1), (22, 25, 1)]
+        {
+            let docket = docket();
+            for now in 0..30 {
+                match now {
+                    10 => docket.upheaval(now),
+                    20 => docket.calm(now),
+                    _ if now == from => docket.hear(&launching, now),
+                    _ if now == to => docket.hear(&ready, now),
+                    _ => {}
+                }
+            }
+            docket.lost(loss(), 30);
+            assert_eq!(breaches(&docket).len(), breached, "made from {from} to {to}");
+        }
+        let docket = docket();
+        docket.upheaval(10);
+        docket.hear(&launching, 11);
+        docket.lost(loss(), 12);
+        assert_eq!(breaches(&docket), [], "it may be judged while it lasts");
     }
 
     #[test]

@@ -103,8 +103,11 @@ impl Faults for Containers {
             let Some(engine) = &self.engine else { return Ok(false) };
             match fault {
                 Fault::DaemonRestart => {
-                    self.all_hurt(engine, scene).await?;
-                    self.daemon.start_again().await
+                    let restart = async {
+                        self.all_hurt(engine, scene).await?;
+                        self.daemon.start_again().await
+                    };
+                    scene.upheaval(restart).await
                 }
                 Fault::DaemonHang => {
                     self.all_hurt(engine, scene).await?;

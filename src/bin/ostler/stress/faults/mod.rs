@@ -71,6 +71,18 @@ impl Scene<'_> {
         }
     }
 
+    /// While this is done, harm may come to runtimes that are not there yet to be named.
+    async fn upheaval<T>(&self, doing: impl Future<Output = T>) -> T {
+        for target in &self.world.targets {
+            target.docket.upheaval(self.world.stamps.next());
+        }
+        let done = doing.await;
+        for target in &self.world.targets {
+            target.docket.calm(self.world.stamps.next());
+        }
+        done
+    }
+
     /// Something is about to happen that may cost a waiter its place.
     fn trouble(&self) {
         for target in &self.world.targets {

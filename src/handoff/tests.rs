@@ -60,17 +60,31 @@ fn what_lies_in_a_pocket_is_found_by_every_thread() {
 }
 
 #[test]
-fn condemned_tickets_are_withdrawn_from_pockets_too() {
+fn condemned_tickets_are_withdrawn_from_pockets_and_queue() {
     let handoff = stocked(3);
-    let lease = leased(handoff.try_take().expect("three are ready"));
-    let tether = lease.tether().clone();
-    give_back(lease);
-    tether.condemn();
+    let leases = [(); 2].map(|()| leased(handoff.try_take().expect("three are ready")));
+    let tethers = leases.each_ref().map(|lease| lease.tether().clone());
+    // Into the pocket, and behind the third.
+    leases.into_iter().for_each(give_back);
+    tethers.iter().for_each(super::Tether::condemn);
     let withdrawn: Vec<_> = handoff.withdraw_condemned().iter().map(super::Ticket::runtime).collect();
-    assert_eq!((withdrawn, handoff.stock().ready), (vec![RuntimeId(1)], 2));
+    assert_eq!((withdrawn, handoff.stock().ready), (vec![RuntimeId(1), RuntimeId(2)], 1));
     assert_eq!(handoff.low_water(), 0, "nothing was noted since the beginning");
     drop(handoff.try_take());
-    assert_eq!(handoff.low_water(), 1);
+    assert_eq!(handoff.low_water(), 0);
+}
+
+/// Threads beyond the number of pockets share theirs; so many don't all share this one's.
+#[test]
+fn threads_have_pockets_of_their_own() {
+    let found = [(); 8].map(|()| {
+        let handoff = stocked(2);
+        std::thread::scope(|scope| {
+            scope.spawn(|| give_back(leased(handoff.try_take().expect("two are ready"))));
+        });
+        handoff.try_take().map(|taken| taken.runtime())
+    });
+    assert!(found.contains(&Some(RuntimeId(2))), "{found:?}");
 }
 
 /// Whatever of it lies in pockets.

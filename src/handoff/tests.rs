@@ -1,6 +1,8 @@
 //! Of those parts that the model checker includes with primitives of its own: here with the real ones.
 
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
 
 use super::gate::{Gate, Sign};
 use super::seat::Seats;
@@ -155,4 +157,33 @@ fn a_row_of_waiters_has_a_seat_each() {
     assert!((100..100 + SEATS).all(|number| seats.at(number).collect(number) == Some(number)));
     // The last numbers before they wrap have seats too.
     assert_eq!(seats.at(usize::MAX - 1).give(usize::MAX - 1, 0), Ok(()));
+}
+
+/// P4: with so many before them who have not looked yet that the last has no seat.
+#[test]
+fn one_without_a_seat_keeps_its_turn_when_its_ticket_is_condemned() {
+    let (returned, told) = crossbeam_channel::unbounded();
+    let on_return = Box::new(move |ticket: super::Ticket<()>| drop(returned.send(ticket)));
+    let tickets = SEATS + 2;
+    let handoff = Handoff::new(tickets, tickets, Hooks { on_return, on_low: Box::new(|| {}) });
+    let mut waiting = Context::from_waker(Waker::noop());
+    let mut takes: Vec<_> = (0..=SEATS).map(|_| handoff.take()).collect();
+    for take in &mut takes {
+        assert!(Pin::new(take).poll(&mut waiting).is_pending());
+    }
+    let mut ids = (0..).map(RuntimeId);
+    let mut last = None;
+    for id in ids.by_ref().take(takes.len()) {
+        let ticket = handoff.issue(id, ());
+        last = Some(ticket.tether().clone());
+        ticket.put();
+    }
+    last.expect("it was handed over").condemn();
+    let mut take = takes.pop().expect("there are many");
+    assert!(Pin::new(&mut take).poll(&mut waiting).is_pending(), "it got one that is condemned");
+    assert_eq!(told.try_recv().map(|ticket| ticket.runtime()), Ok(RuntimeId(SEATS as u64)));
+    let next = ids.next().expect("there is always one more");
+    handoff.issue(next, ()).put();
+    let Poll::Ready(Ok(taken)) = Pin::new(&mut take).poll(&mut waiting) else { panic!("not served") };
+    assert_eq!(taken.runtime(), next);
 }

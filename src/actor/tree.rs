@@ -103,6 +103,11 @@ impl Tree {
         }
     }
 
+    /// Whether the actors are on threads of their own, and not on the caller's.
+    pub(crate) fn has_threads(&self) -> bool {
+        self.thread.is_some()
+    }
+
     /// Passes on all events from now on.
     pub(crate) fn subscribe(&self, subscriber: Subscriber) {
         self.audience.subscribe(subscriber);

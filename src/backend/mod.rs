@@ -5,6 +5,7 @@
 //! checks and destroys it. The trait is object-safe and public, so that an application can bring its own:
 //! `examples/own_backend.rs` is a whole one.
 
+mod aside;
 #[cfg(feature = "docker")]
 pub mod docker;
 pub mod fake;
@@ -20,6 +21,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
+pub(crate) use self::aside::Aside;
 pub use self::owner::Owner;
 use crate::guest::Wire;
 use crate::model::{Meter, PoolName, Port, RuntimeId};
@@ -27,7 +29,12 @@ use crate::model::{Meter, PoolName, Port, RuntimeId};
 /// A future that owns what it works on.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send + 'static>>;
 
-/// Makes the runtimes of one pool. All futures run on ostler's own thread and must not block it.
+/// Makes the runtimes of one pool.
+///
+/// One that the application brings is called, and its futures run, on threads of its pool alone, within a tokio runtime
+/// with I/O and time. What blocks there takes a thread, up to 64 at once, until it goes on, and holds up nobody else;
+/// whoever waits for it does so for as long as the pool's timeouts say. Only [`trouble`](Backend::trouble), the wires
+/// and the drop of an [`Instance`] are called on other threads, ostler's or a lease holder's, and must not block.
 pub trait Backend: Send + Sync + fmt::Debug {
     /// The backend's name, for logs and status: `process`, `docker`, …
     fn name(&self) -> &str;

@@ -106,7 +106,9 @@ fn how_few_were_ready_is_exact() {
 #[test]
 fn low_stock_is_told_below_the_mark_and_not_at_it() {
     static TOLD: AtomicUsize = AtomicUsize::new(0);
-    let on_low = || drop(TOLD.fetch_add(1, Ordering::Relaxed));
+    let on_low = || {
+        TOLD.fetch_add(1, Ordering::Relaxed);
+    };
     let handoff = Handoff::new(8, 8, Hooks { on_return: Box::new(drop), on_low: Box::new(on_low) });
     (1..=4).for_each(|id| handoff.issue(RuntimeId(id), ()).put());
     // Into the pocket of another thread.
@@ -166,10 +168,10 @@ fn one_without_a_seat_keeps_its_turn_when_its_ticket_is_condemned() {
     let on_return = Box::new(move |ticket: super::Ticket<()>| drop(returned.send(ticket)));
     let tickets = SEATS + 2;
     let handoff = Handoff::new(tickets, tickets, Hooks { on_return, on_low: Box::new(|| {}) });
-    let mut waiting = Context::from_waker(Waker::noop());
+    let mut context = Context::from_waker(Waker::noop());
     let mut takes: Vec<_> = (0..=SEATS).map(|_| handoff.take()).collect();
     for take in &mut takes {
-        assert!(Pin::new(take).poll(&mut waiting).is_pending());
+        assert!(Pin::new(take).poll(&mut context).is_pending());
     }
     let mut ids = (0..).map(RuntimeId);
     let mut last = None;
@@ -180,10 +182,10 @@ fn one_without_a_seat_keeps_its_turn_when_its_ticket_is_condemned() {
     }
     last.expect("it was handed over").condemn();
     let mut take = takes.pop().expect("there are many");
-    assert!(Pin::new(&mut take).poll(&mut waiting).is_pending(), "it got one that is condemned");
+    assert!(Pin::new(&mut take).poll(&mut context).is_pending(), "it got one that is condemned");
     assert_eq!(told.try_recv().map(|ticket| ticket.runtime()), Ok(RuntimeId(SEATS as u64)));
     let next = ids.next().expect("there is always one more");
     handoff.issue(next, ()).put();
-    let Poll::Ready(Ok(taken)) = Pin::new(&mut take).poll(&mut waiting) else { panic!("not served") };
-    assert_eq!(taken.runtime(), next);
+    let Poll::Ready(Ok(served)) = Pin::new(&mut take).poll(&mut context) else { panic!("not served") };
+    assert_eq!(served.runtime(), next);
 }

@@ -15,7 +15,7 @@ use super::reload::Leaving;
 use super::timer::by;
 use super::{BlockingEvents, Error, ErrorKind, Events, Pool, Stopper, backends, ending, template};
 use crate::actor::{MadeBy, OpenPool, Tree};
-use crate::backend::Backend;
+use crate::backend::{Aside, Backend};
 use crate::config::Config;
 use crate::model::{PoolName, PoolSpec};
 use crate::observe::render;
@@ -183,6 +183,7 @@ impl Ostler {
         own: Option<Arc<dyn Backend>>,
     ) -> Result<(), Error> {
         let closed = || Error::new("start", ErrorKind::Closed);
+        let own = own.map(|backend| self.aside(backend)).transpose()?;
         let made_by = self.made_by(name, spec, own).await?;
         let Some(tree) = &self.tree else { return Err(closed()) };
         let (answer, opened) = oneshot::channel();
@@ -200,6 +201,17 @@ impl Ostler {
         let shared = opened.ok_or_else(|| Error::new("start", kind()))?;
         self.pools.insert(name.clone(), Running { pool: Pool { shared, supervisor }, backend });
         Ok(())
+    }
+
+    /// Puts an application's own backend where it holds up none of the actors that have threads of their own.
+    fn aside(&self, backend: Arc<dyn Backend>) -> Result<Arc<dyn Backend>, Error> {
+        if !self.tree.as_ref().is_some_and(Tree::has_threads) {
+            return Ok(backend);
+        }
+        let aside = Aside::new(backend);
+        aside
+            .map(|aside| Arc::new(aside) as _)
+            .map_err(|error| Error::new("start", ErrorKind::Start(Box::new(error))))
     }
 
     /// Makes sure that the instance's name is ours.

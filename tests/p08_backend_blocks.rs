@@ -237,7 +237,8 @@ async fn launches_that_block_leave_their_own_pool_alive() {
     let begun = Instant::now();
     let ended = ostler.shutdown_within(Duration::from_millis(100)).await;
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
-    assert!(ended.is_ok(), "{ended:?}");
+    let error = ended.expect_err("nobody could end them").to_string();
+    assert!(error.contains("blocking/r4 (its launch blocks)"), "{error}");
     bar.open();
     eventually("what came too late is gone", || fake.census().alive == 0).await;
 }

@@ -216,9 +216,9 @@ fn backends_that_do_not_close_hold_up_nothing_however_many() {
     });
 }
 
-/// In real time, since the thread of the runtimes is what is blocked.
+/// In real time, since threads are what is blocked.
 #[tokio::test]
-async fn a_backend_that_blocks_the_runtimes_thread_holds_up_nothing() {
+async fn a_backend_that_blocks_its_thread_holds_up_nothing() {
     let blocks = Arc::new(AtomicBool::new(false));
     let stuck = Stuck { fake: Fake::new(&FakeSpec::default()), blocks: Arc::clone(&blocks) };
     let pool = PoolSpec { backend: BackendSpec::Custom, max_uses: Some(1), ..spec(2) };

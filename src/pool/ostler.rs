@@ -47,6 +47,16 @@ pub struct Ostler {
 pub(super) struct Running {
     pub(super) pool: Pool,
     pub(super) backend: Arc<dyn Backend>,
+    /// The same, where the application has brought it.
+    aside: Option<Arc<Aside>>,
+}
+
+impl Running {
+    /// Launches that were given up and have not ended, as `pool/runtime`.
+    fn launching(&self) -> Vec<String> {
+        let launching = self.aside.iter().flat_map(|aside| aside.launching());
+        launching.map(|id| format!("{}/{id} (its launch blocks)", self.pool.name())).collect()
+    }
 }
 
 impl Ostler {
@@ -183,7 +193,8 @@ impl Ostler {
         own: Option<Arc<dyn Backend>>,
     ) -> Result<(), Error> {
         let closed = || Error::new("start", ErrorKind::Closed);
-        let own = own.map(|backend| self.aside(backend)).transpose()?;
+        let aside = own.as_ref().map(|backend| self.aside(backend)).transpose()?.flatten();
+        let own = aside.clone().map(|aside| aside as Arc<dyn Backend>).or(own);
         let made_by = self.made_by(name, spec, own).await?;
         let Some(tree) = &self.tree else { return Err(closed()) };
         let (answer, opened) = oneshot::channel();
@@ -199,19 +210,18 @@ impl Ostler {
         // Interrupted, unless it has ended.
         let kind = || if supervisor.is_taken() { ErrorKind::Interrupted } else { ErrorKind::Closed };
         let shared = opened.ok_or_else(|| Error::new("start", kind()))?;
-        self.pools.insert(name.clone(), Running { pool: Pool { shared, supervisor }, backend });
+        self.pools.insert(name.clone(), Running { pool: Pool { shared, supervisor }, backend, aside });
         Ok(())
     }
 
-    /// Puts an application's own backend where it holds up none of the actors that have threads of their own.
-    fn aside(&self, backend: Arc<dyn Backend>) -> Result<Arc<dyn Backend>, Error> {
+    /// Puts an application's own backend where it holds up none of the actors, if they have threads of their own.
+    fn aside(&self, backend: &Arc<dyn Backend>) -> Result<Option<Arc<Aside>>, Error> {
         if !self.tree.as_ref().is_some_and(Tree::has_threads) {
-            return Ok(backend);
+            return Ok(None);
         }
-        let aside = Aside::new(backend);
-        aside
-            .map(|aside| Arc::new(aside) as _)
-            .map_err(|error| Error::new("start", ErrorKind::Start(Box::new(error))))
+        let aside = Aside::new(Arc::clone(backend));
+        let aside = aside.map_err(|error| Error::new("start", ErrorKind::Start(Box::new(error))))?;
+        Ok(Some(Arc::new(aside)))
     }
 
     /// Makes sure that the instance's name is ours.
@@ -285,13 +295,12 @@ async fn end(
     lock: Option<InstanceLock>,
 ) -> Result<(), Error> {
     info!(log, "shutting down"; "grace" => ?grace);
-    let (handles, backends): (Vec<_>, Vec<_>) =
-        pools.into_iter().map(|running| (running.pool, running.backend)).unzip();
-    let (survivors, patient_until) = ending::drain_all(&handles, grace, stopper.hurried()).await;
+    let handles: Vec<_> = pools.iter().map(|running| running.pool.clone()).collect();
+    let (mut survivors, patient_until) = ending::drain_all(&handles, grace, stopper.hurried()).await;
     let home = tree.runtime.clone();
     let mut closing = JoinSet::new();
-    for (pool, backend) in handles.into_iter().zip(backends) {
-        let close = backend.close();
+    for Running { pool, backend, .. } in &pools {
+        let (pool, close) = (pool.name().clone(), backend.close());
         closing.spawn_on(async move { (pool, close.await) }, &home);
     }
     let close = async {
@@ -299,7 +308,7 @@ async fn end(
             match closed {
                 Ok((_, Ok(()))) => {}
                 Ok((pool, Err(error))) => {
-                    warn!(log, "backend did not close"; "pool" => %pool.name(), "cause" => %error);
+                    warn!(log, "backend did not close"; "pool" => %pool, "cause" => %error);
                 }
                 Err(error) => warn!(log, "backend did not close"; "cause" => %error),
             }
@@ -308,6 +317,7 @@ async fn end(
     if by(&home, patient_until + CLOSED, close).await.is_none() {
         warn!(log, "backends did not close in time");
     }
+    survivors.extend(pools.iter().flat_map(Running::launching));
     // The next of the name finds no runtime of ours that could still be ended.
     drop(lock);
     let quiet = async {

@@ -1,0 +1,39 @@
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use crate::model::RuntimeId;
+
+/// Launches under way. One that was given up is, until what it blocks on lets go.
+#[derive(Debug, Default)]
+pub(super) struct Launches(watch::Sender<BTreeSet<RuntimeId>>);
+
+impl Launches {
+    /// It is under way until what this answers is dropped.
+    pub(super) fn begin(self: &Arc<Self>, runtime: RuntimeId) -> UnderWay {
+        self.0.send_if_modified(|runtimes| runtimes.insert(runtime));
+        UnderWay { runtime, launches: Arc::clone(self) }
+    }
+
+    pub(super) fn runtimes(&self) -> Vec<RuntimeId> {
+        self.0.borrow().iter().copied().collect()
+    }
+
+    /// Ready when there are none. Cancel-safe.
+    pub(super) async fn ended(&self) {
+        // The sender is here, so that it cannot end.
+        drop(self.0.subscribe().wait_for(BTreeSet::is_empty).await);
+    }
+}
+
+pub(super) struct UnderWay {
+    runtime: RuntimeId,
+    launches: Arc<Launches>,
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.launches.0.send_if_modified(|runtimes| runtimes.remove(&self.runtime));
+    }
+}

@@ -164,7 +164,7 @@ fn a_row_of_waiters_has_a_seat_each() {
 /// P4: with so many before them who have not looked yet that the last has no seat.
 #[test]
 fn one_without_a_seat_keeps_its_turn_when_its_ticket_is_condemned() {
-    let (returned, told) = crossbeam_channel::unbounded();
+    let (returned, told) = std::sync::mpsc::channel();
     let on_return = Box::new(move |ticket: super::Ticket<()>| drop(returned.send(ticket)));
     let tickets = SEATS + 2;
     let handoff = Handoff::new(tickets, tickets, Hooks { on_return, on_low: Box::new(|| {}) });

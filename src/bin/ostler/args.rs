@@ -24,7 +24,7 @@ Examples:
   ostler demo --backend docker --most 10
   ostler demo --backend podman --image debian:12
 
-Exit status: 0 when every step came true, 1 when one did not, 2 for bad usage or config, 130 or 143 when
+Exit status: 0 when every step came true, 1 when one did not, 2 for bad usage or config, 130 or 143 when \
 interrupted.";
 
 const RUN_EXAMPLES: &str = "\
@@ -38,7 +38,7 @@ Signals: TERM or INT drains the pools, for as long as `shutdown_grace`, and stop
 HUP reads the file again; when something is wrong with it, all of that is reported and the old settings stay.
 USR1 prints the status of each pool: what its runtimes are doing, how they are, and what they use.
 
-Exit status: 0 when stopped and nothing is left, 1 when something could not be started or ended, 2 for bad
+Exit status: 0 when stopped and nothing is left, 1 when something could not be started or ended, 2 for bad \
 usage or config.";
 
 const CHECK_EXAMPLES: &str = "\
@@ -55,8 +55,8 @@ Examples:
   tar c src | ostler exec config/demo.toml sandbox --timeout 30s -- sh -c 'tar x && grep -rc TODO src'
   ostler exec config/demo.toml sandbox --env LC_ALL=C --no-stdin -- sort --version
 
-Exit status: the command's own; 128 + the signal's number when a signal ended it; 124 when the timeout did; 127
-when there is no such command; 126 when it can't be run; 125 when ostler itself failed; 2 for bad usage or
+Exit status: the command's own; 128 + the signal's number when a signal ended it; 124 when the timeout did; 127 \
+when there is no such command; 126 when it can't be run; 125 when ostler itself failed; 2 for bad usage or \
 config.";
 
 const STRESS_EXAMPLES: &str = "\
@@ -67,11 +67,11 @@ Examples:
   ostler stress config/stress.toml box --faults kill --rate 100/1000 --compare
   ostler stress pools.toml --faults kill,oom --rate 2/s --arrivals 200 --json | jq .verdict
 
-Faults: kill, hang, slow, oom, fork_bomb, disk_full, output_flood, panic, cancel, daemon_restart, daemon_hang,
-clock_jump, launch_failure, reset_failure, exit. Which of them a backend can suffer is said when one is refused;
+Faults: kill, hang, slow, oom, fork_bomb, disk_full, output_flood, panic, cancel, daemon_restart, daemon_hang, \
+clock_jump, launch_failure, reset_failure, exit. Which of them a backend can suffer is said when one is refused; \
 nothing that is not this run's own is ever touched.
 
-Where all pools are fake, the run is on one thread under a clock of its own: `--for` is time by that clock, one
+Where all pools are fake, the run is on one thread under a clock of its own: `--for` is time by that clock, one \
 seed is one run, and its fingerprint is printed as its trace.
 
 Signals: INT or TERM ends the load early; what follows, the report too, is as ever. A second one stops at once.
@@ -252,10 +252,10 @@ pub(crate) struct CompletionsArgs {
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(crate) struct LogArgs {
     /// Least severe log records to write [default: the config's; `demo`, `exec`: warning, `stress`: critical]
-    #[arg(long, global = true, value_enum, value_name = "LEVEL")]
+    #[arg(long, global = true, display_order = 900, value_enum, value_name = "LEVEL")]
     pub(crate) log_level: Option<Level>,
     /// How to write them [default: the config's]
-    #[arg(long, global = true, value_enum, value_name = "FORMAT")]
+    #[arg(long, global = true, display_order = 901, value_enum, value_name = "FORMAT")]
     pub(crate) log_format: Option<Format>,
 }
 

@@ -4,8 +4,12 @@
 
 mod support;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use ostler::backend::fake::Fake;
+use ostler::backend::{Backend, BackendError, BoxFuture, Launch, Launched};
 use ostler::model::{BackendSpec, FakeSpec};
 use ostler::{Config, ErrorKind, Lease, Ostler, PoolSpec};
 use support::sim::simulate;
@@ -118,6 +122,106 @@ fn a_reload_under_another_name_is_refused_and_one_without_a_name_is_not() {
             assert_eq!(ostler.pool("a").unwrap().status().max, 3);
             ostler.reload(ours.clone()).await.unwrap();
         }
+        ostler.shutdown().await.unwrap();
+    });
+}
+
+/// Counts what it is asked.
+#[derive(Clone, Debug)]
+struct Own {
+    fake: Fake,
+    launches: Arc<AtomicU32>,
+    sweeps: Arc<AtomicU32>,
+    closes: Arc<AtomicU32>,
+}
+
+impl Own {
+    fn new() -> Self {
+        let fake = Fake::new(&FakeSpec::default());
+        Self { fake, launches: Arc::default(), sweeps: Arc::default(), closes: Arc::default() }
+    }
+
+    fn asked(&self) -> [u32; 3] {
+        [&self.launches, &self.sweeps, &self.closes].map(|count| count.load(Ordering::Relaxed))
+    }
+}
+
+impl Backend for Own {
+    fn name(&self) -> &'static str {
+        "own"
+    }
+
+    fn launch(&self, launch: Launch) -> BoxFuture<Result<Launched, BackendError>> {
+        self.launches.fetch_add(1, Ordering::Relaxed);
+        self.fake.launch(launch)
+    }
+
+    fn sweep(&self) -> BoxFuture<Result<u32, BackendError>> {
+        self.sweeps.fetch_add(1, Ordering::Relaxed);
+        self.fake.sweep()
+    }
+
+    fn close(&self) -> BoxFuture<Result<(), BackendError>> {
+        self.closes.fetch_add(1, Ordering::Relaxed);
+        self.fake.close()
+    }
+}
+
+/// Whatever the configuration calls the pool's backend, and whether or not the actors have threads of their own.
+#[test]
+fn an_application_s_own_backend_stays_and_is_closed_once() {
+    simulate(async {
+        let own = Own::new();
+        let before = config(&[("a", spec(2))]);
+        let mut ostler = Ostler::builder(before)
+            .on_this_thread()
+            .seed(1)
+            .backend("a", Arc::new(own.clone()))
+            .start()
+            .await
+            .unwrap();
+        drop(hold(&ostler, "a").await);
+        assert_eq!(own.asked(), [1, 1, 0]);
+        let env = [("NEW".to_owned(), "1".to_owned())].into_iter().collect();
+        let changed = config(&[("a", PoolSpec { env, ..spec(2) })]);
+        assert_eq!(ostler.reload(changed).await.unwrap().rolled.len(), 1);
+        sleep(Duration::from_secs(1)).await;
+        drop(hold(&ostler, "a").await);
+        let [launches, ..] = own.asked();
+        assert!(launches >= 2, "it makes the new ones too: {launches}");
+        ostler.shutdown().await.unwrap();
+        assert_eq!((own.asked()[2], own.fake.census().alive), (1, 0));
+    });
+}
+
+#[test]
+fn orphans_of_an_own_backend_are_looked_for_before_the_first_launch_and_then_now_and_again() {
+    simulate(async {
+        let own = Own::new();
+        let ostler = Ostler::builder(config(&[("a", spec(2))]))
+            .on_this_thread()
+            .seed(1)
+            .backend("a", Arc::new(own.clone()))
+            .start()
+            .await
+            .unwrap();
+        assert_eq!(own.asked()[1], 1);
+        sleep(Duration::from_secs(150)).await;
+        assert_eq!(own.asked()[1], 3);
+        ostler.shutdown().await.unwrap();
+        sleep(Duration::from_secs(150)).await;
+        assert_eq!(own.asked()[1], 3);
+    });
+}
+
+#[test]
+fn a_pool_becomes_no_own_one_by_reload() {
+    simulate(async {
+        let mut ostler = start(config(&[("a", spec(2))])).await;
+        let custom = config(&[("a", PoolSpec { backend: BackendSpec::Custom, ..spec(2) })]);
+        let refused = format!("{:?}", ostler.reload(custom).await.unwrap_err());
+        assert!(refused.contains("Builder::backend"), "{refused}");
+        assert!(is_whole(&hold(&ostler, "a").await).await);
         ostler.shutdown().await.unwrap();
     });
 }

@@ -32,9 +32,12 @@ pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send + 'static>>;
 /// Makes the runtimes of one pool.
 ///
 /// One that the application brings is called, and its futures run, on threads of its pool alone, within a tokio runtime
-/// with I/O and time. What blocks there takes a thread, up to 64 at once, until it goes on, and holds up nobody else;
-/// whoever waits for it does so for as long as the pool's timeouts say. Only [`trouble`](Backend::trouble), the wires
-/// and the drop of an [`Instance`] are called on other threads, ostler's or a lease holder's, and must not block.
+/// with I/O and time. What blocks there takes a thread, up to 512 at once, until it goes on, and holds up nobody else;
+/// whoever waits for it does so for as long as the pool's timeouts say, and a call that was given up may still be under
+/// way when the next one comes. Only [`trouble`](Backend::trouble), wires, meters and drops are called on other
+/// threads, ostler's or a lease holder's, and must not block. With [`Builder::on_this_thread`] everything runs there.
+///
+/// [`Builder::on_this_thread`]: crate::Builder::on_this_thread
 pub trait Backend: Send + Sync + fmt::Debug {
     /// The backend's name, for logs and status: `process`, `docker`, …
     fn name(&self) -> &str;
@@ -50,8 +53,16 @@ pub trait Backend: Send + Sync + fmt::Debug {
     /// Cancel-safe, and must be: dropped at any await, it leaves nothing behind.
     fn launch(&self, launch: Launch) -> BoxFuture<Result<Launched, BackendError>>;
 
-    /// Destroys what earlier, dead ostlers of the same name left behind, and answers how many. Called once
-    /// before the first launch and then now and again.
+    /// Ends when nothing is left of a launch that was dropped: at once, as a launch must leave nothing behind. Until
+    /// then its runtime counts as one that is being destroyed.
+    fn settled(&self, runtime: RuntimeId) -> BoxFuture<()> {
+        let _ = runtime;
+        Box::pin(std::future::ready(()))
+    }
+
+    /// Destroys what earlier, dead ostlers of the same name left behind, and answers how many. Of a backend that the
+    /// application brings, called after `prepare`, when a failure stops the start, and then once a minute; the others
+    /// see to it themselves.
     fn sweep(&self) -> BoxFuture<Result<u32, BackendError>> {
         Box::pin(async { Ok(0) })
     }

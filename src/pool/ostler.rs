@@ -13,7 +13,7 @@ use super::builder::Builder;
 use super::lock::InstanceLock;
 use super::reload::Leaving;
 use super::timer::by;
-use super::{BlockingEvents, Error, ErrorKind, Events, Pool, Stopper, backends, ending, template};
+use super::{BlockingEvents, Error, ErrorKind, Events, Pool, Stopper, backends, ending, sweep, template};
 use crate::actor::{MadeBy, OpenPool, Tree};
 use crate::backend::{Aside, Backend};
 use crate::config::Config;
@@ -28,8 +28,8 @@ const STOPPED: Duration = Duration::from_millis(1950);
 
 /// Keeps the pools of a configuration. The first thing an application makes, and the last it ends.
 ///
-/// Runs on three threads of its own; its handles work from any async runtime, and from none through
-/// [`blocking`](super::blocking). Dropped without [`shutdown`](Self::shutdown), it ends everything in the background.
+/// Runs on three threads of its own, and calls backends that the application has brought on others; its handles work
+/// from any async runtime, and from none through [`blocking`](super::blocking). Dropped without [`shutdown`](Self::shutdown), it ends everything in the background.
 pub struct Ostler {
     /// `None` once it has been shut down.
     pub(super) tree: Option<Tree>,
@@ -47,15 +47,15 @@ pub struct Ostler {
 pub(super) struct Running {
     pub(super) pool: Pool,
     pub(super) backend: Arc<dyn Backend>,
-    /// The same, where the application has brought it.
-    aside: Option<Arc<Aside>>,
+    /// Whether the application has brought it.
+    pub(super) is_own: bool,
+    pub(super) former: Vec<Arc<dyn Backend>>,
 }
 
 impl Running {
-    /// Launches that were given up and have not ended, as `pool/runtime`.
-    fn launching(&self) -> Vec<String> {
-        let launching = self.aside.iter().flat_map(|aside| aside.launching());
-        launching.map(|id| format!("{}/{id} (its launch blocks)", self.pool.name())).collect()
+    /// That of now, and those that it has had before and that may have runtimes yet.
+    pub(super) fn backends(&self) -> impl Iterator<Item = Arc<dyn Backend>> {
+        self.former.iter().chain([&self.backend]).map(Arc::clone)
     }
 }
 
@@ -96,14 +96,15 @@ impl Ostler {
             config: config.clone(),
             pools: BTreeMap::new(),
             leaving: BTreeMap::new(),
-            log,
+            log: log.clone(),
         };
         for (name, spec) in &config.pools {
             let own = backends.get(name).cloned();
             if let Err(error) = ostler.open(name, spec, own).await {
-                let error = error.in_pool(name);
-                ostler.shutdown_within(Duration::ZERO).await?;
-                return Err(error);
+                if let Err(left) = ostler.shutdown_within(Duration::ZERO).await {
+                    warn!(log, "ended with something left"; "cause" => %left);
+                }
+                return Err(error.in_pool(name));
             }
         }
         Ok(ostler)
@@ -193,12 +194,16 @@ impl Ostler {
         own: Option<Arc<dyn Backend>>,
     ) -> Result<(), Error> {
         let closed = || Error::new("start", ErrorKind::Closed);
-        let aside = own.as_ref().map(|backend| self.aside(backend)).transpose()?.flatten();
-        let own = aside.clone().map(|aside| aside as Arc<dyn Backend>).or(own);
+        let is_own = own.is_some();
+        let own = own.map(|backend| self.aside(backend)).transpose()?;
         let made_by = self.made_by(name, spec, own).await?;
         let Some(tree) = &self.tree else { return Err(closed()) };
         let (answer, opened) = oneshot::channel();
         let backend = Arc::clone(&made_by.backend);
+        if is_own {
+            let log = self.log.new(o!("pool" => name.to_string()));
+            tree.runtime.spawn(sweep::again(Arc::downgrade(&backend), log));
+        }
         let supervisor = tree.supervisor.clone();
         let replaced = supervisor.replaced();
         supervisor.do_send(OpenPool { name: name.clone(), spec: spec.clone(), made_by, answer });
@@ -210,18 +215,21 @@ impl Ostler {
         // Interrupted, unless it has ended.
         let kind = || if supervisor.is_taken() { ErrorKind::Interrupted } else { ErrorKind::Closed };
         let shared = opened.ok_or_else(|| Error::new("start", kind()))?;
-        self.pools.insert(name.clone(), Running { pool: Pool { shared, supervisor }, backend, aside });
+        self.pools.insert(
+            name.clone(),
+            Running { pool: Pool { shared, supervisor }, backend, is_own, former: Vec::new() },
+        );
         Ok(())
     }
 
     /// Puts an application's own backend where it holds up none of the actors, if they have threads of their own.
-    fn aside(&self, backend: &Arc<dyn Backend>) -> Result<Option<Arc<Aside>>, Error> {
+    fn aside(&self, backend: Arc<dyn Backend>) -> Result<Arc<dyn Backend>, Error> {
         if !self.tree.as_ref().is_some_and(Tree::has_threads) {
-            return Ok(None);
+            return Ok(backend);
         }
-        let aside = Aside::new(Arc::clone(backend));
+        let aside = Aside::new(backend);
         let aside = aside.map_err(|error| Error::new("start", ErrorKind::Start(Box::new(error))))?;
-        Ok(Some(Arc::new(aside)))
+        Ok(Arc::new(aside))
     }
 
     /// Makes sure that the instance's name is ours.
@@ -247,6 +255,7 @@ impl Ostler {
         if own.is_none() && spec.backend.bears_the_name() {
             self.lock().await?;
         }
+        let is_own = own.is_some();
         let backend = match own {
             Some(backend) => backend,
             None => backends::build(&self.config, spec, &log).map_err(Error::from_backend)?,
@@ -254,6 +263,10 @@ impl Ostler {
         let Some(tree) = &self.tree else { return Err(Error::new("start", ErrorKind::Closed)) };
         let lost = |error: tokio::task::JoinError| Error::new("start", ErrorKind::Start(Box::new(error)));
         tree.runtime.spawn(backend.prepare()).await.map_err(lost)?.map_err(Error::from_backend)?;
+        if is_own {
+            let swept = tree.runtime.spawn(sweep::once(Arc::clone(&backend), log)).await;
+            swept.map_err(lost)?.map_err(Error::from_backend)?;
+        }
         let template = match spec.template.clone() {
             None => None,
             Some(directory) => {
@@ -296,12 +309,14 @@ async fn end(
 ) -> Result<(), Error> {
     info!(log, "shutting down"; "grace" => ?grace);
     let handles: Vec<_> = pools.iter().map(|running| running.pool.clone()).collect();
-    let (mut survivors, patient_until) = ending::drain_all(&handles, grace, stopper.hurried()).await;
+    let (survivors, patient_until) = ending::drain_all(&handles, grace, stopper.hurried()).await;
     let home = tree.runtime.clone();
     let mut closing = JoinSet::new();
-    for Running { pool, backend, .. } in &pools {
-        let (pool, close) = (pool.name().clone(), backend.close());
-        closing.spawn_on(async move { (pool, close.await) }, &home);
+    for running in &pools {
+        for backend in running.backends() {
+            let (pool, close) = (running.pool.name().clone(), backend.close());
+            closing.spawn_on(async move { (pool, close.await) }, &home);
+        }
     }
     let close = async {
         while let Some(closed) = closing.join_next().await {
@@ -317,7 +332,6 @@ async fn end(
     if by(&home, patient_until + CLOSED, close).await.is_none() {
         warn!(log, "backends did not close in time");
     }
-    survivors.extend(pools.iter().flat_map(Running::launching));
     // The next of the name finds no runtime of ours that could still be ended.
     drop(lock);
     let quiet = async {

@@ -1,7 +1,8 @@
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
-use slog::{info, warn};
+use slog::{info, o, warn};
 use tokio::task::JoinHandle;
 
 use super::ostler::Running;
@@ -9,7 +10,7 @@ use super::timer::within;
 use super::{Error, ErrorKind, Ostler, ask, ending};
 use crate::actor::Reconfigure;
 use crate::config::Config;
-use crate::model::{BackendSpec, PoolName, PoolSpec};
+use crate::model::{PoolName, PoolSpec};
 
 /// How long a new pool waits for one of its name to go.
 const NAMESAKE: Duration = Duration::from_secs(2);
@@ -61,6 +62,7 @@ impl Ostler {
         let config = self.under_our_name(config)?;
         let mut reloaded = Reloaded::default();
         self.await_namesakes(&config).await?;
+        self.close_former().await;
         let gone: Vec<_> =
             self.pools.keys().filter(|name| !config.pools.contains_key(*name)).cloned().collect();
         for (name, spec) in &config.pools {
@@ -106,7 +108,7 @@ impl Ostler {
     async fn change(&mut self, name: &PoolName, spec: &PoolSpec, rolls: bool) -> Result<(), Error> {
         let made_by = match self.pools.get(name) {
             // A backend handed in by the application makes the new runtimes too.
-            Some(running) if rolls && spec.backend == BackendSpec::Custom => {
+            Some(running) if rolls && running.is_own => {
                 Some(self.made_by(name, spec, Some(Arc::clone(&running.backend))).await?)
             }
             _ if rolls => Some(self.made_by(name, spec, None).await?),
@@ -114,7 +116,9 @@ impl Ostler {
         };
         if let Some(running) = self.pools.get_mut(name) {
             if let Some(made_by) = &made_by {
-                running.backend = Arc::clone(&made_by.backend);
+                let before = mem::replace(&mut running.backend, Arc::clone(&made_by.backend));
+                // One of the application's own stays.
+                running.former.extend(Some(before).filter(|before| !Arc::ptr_eq(before, &running.backend)));
             }
             let message = Reconfigure { pool: name.clone(), spec: spec.clone(), made_by };
             let told = ask::tell(&running.pool.supervisor, message).await;
@@ -123,15 +127,35 @@ impl Ostler {
         Ok(())
     }
 
+    /// Backends that have no runtimes any more since others took their place.
+    async fn close_former(&mut self) {
+        let Some(tree) = &self.tree else { return };
+        for (name, running) in &mut self.pools {
+            for backend in running.former.extract_if(.., |backend| Arc::strong_count(backend) == 1) {
+                let log = self.log.new(o!("pool" => name.to_string()));
+                let close = tree.runtime.spawn(async move {
+                    if let Err(error) = backend.close().await {
+                        warn!(log, "backend did not close"; "cause" => %error);
+                    }
+                });
+                if within(&tree.runtime, NAMESAKE, close).await.is_none() {
+                    warn!(self.log, "backend did not close in time"; "pool" => %name);
+                }
+            }
+        }
+    }
+
     fn close_when_drained(&mut self, name: PoolName, running: Running) {
         let Some(tree) = &self.tree else { return };
         let log = self.log.clone();
         let drain = ending::drain(&running.pool.supervisor, &name);
-        let (backend, of) = (Arc::clone(&running.backend), name.clone());
+        let (backends, of): (Vec<_>, _) = (running.backends().collect(), name.clone());
         let closing = tree.runtime.spawn(async move {
             drain.await;
-            if let Err(error) = backend.close().await {
-                warn!(log, "backend did not close"; "pool" => %of, "cause" => %error);
+            for backend in backends {
+                if let Err(error) = backend.close().await {
+                    warn!(log, "backend did not close"; "pool" => %of, "cause" => %error);
+                }
             }
         });
         self.leaving.insert(name, Leaving { running, closing });

@@ -161,12 +161,17 @@ impl Runtime {
     fn destroy(&mut self, context: &Context<Self>) {
         let control = self.control.take();
         self.data = None;
+        let limit = self.blueprint.spec.retire_timeout;
         let Some(instance) = self.instance.as_mut() else {
-            context.address().do_send(Destroyed(Ok(())));
-            return;
+            let settled = self.backend.settled(self.id);
+            let settled = async {
+                settled.await;
+                Ok(())
+            };
+            let end = life::within(limit, "end the launch", settled);
+            return Self::start(context, end, |result| Destroyed(flat(result)));
         };
         let destroy = instance.destroy();
-        let limit = self.blueprint.spec.retire_timeout;
         let fence = control.zip(self.fence.take());
         let blueprint = Arc::clone(&self.blueprint);
         let destroy = async move {
@@ -175,10 +180,13 @@ impl Runtime {
             }
             life::within(limit, "destroy", destroy).await
         };
-        Self::start(context, destroy, |result| {
-            Destroyed(result.unwrap_or_else(|panicked| Err(BackendError::passing("destroy", panicked))))
-        });
+        Self::start(context, destroy, |result| Destroyed(flat(result)));
     }
+}
+
+/// A panic is as bad as any failure to destroy.
+fn flat(result: Result<Result<(), BackendError>, Panicked>) -> Result<(), BackendError> {
+    result.unwrap_or_else(|panicked| Err(BackendError::passing("destroy", panicked)))
 }
 
 impl Actor for Runtime {

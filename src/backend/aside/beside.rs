@@ -6,14 +6,24 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Semaphore;
 
 use super::threads::Threads;
-use crate::backend::{BackendError, BoxFuture, Instance, Residue};
+use crate::backend::{BackendError, BoxFuture, Instance, Launched, Residue};
 use crate::model::{Meter, Port};
 
 /// Calls of one runtime that may be under way: it is looked at, and then it ends.
 const CALLS: usize = 2;
 
+/// A runtime that was made there.
+pub(super) fn of(launched: Launched, threads: Arc<Threads>) -> Launched {
+    let Launched { control, data, exit, instance } = launched;
+    // They were greeted there, and are used elsewhere.
+    control.end();
+    data.end();
+    let exit = threads.run(|| exit);
+    Launched { control, data, exit, instance: Box::new(Beside::new(instance, threads)) }
+}
+
 /// A runtime of such a backend, with what it said of itself when it was new.
-pub(super) struct Beside {
+struct Beside {
     /// Locked by whoever calls it there.
     instance: Arc<Mutex<Box<dyn Instance>>>,
     /// So many calls take threads at once; a destruction that blocks and is tried again waits for the first.
@@ -27,7 +37,7 @@ pub(super) struct Beside {
 }
 
 impl Beside {
-    pub(super) fn new(instance: Box<dyn Instance>, threads: Arc<Threads>) -> Self {
+    fn new(instance: Box<dyn Instance>, threads: Arc<Threads>) -> Self {
         Self {
             handle: instance.handle(),
             endpoints: instance.endpoints(),

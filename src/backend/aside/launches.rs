@@ -16,14 +16,10 @@ impl Launches {
         UnderWay { runtime, launches: Arc::clone(self) }
     }
 
-    pub(super) fn runtimes(&self) -> Vec<RuntimeId> {
-        self.0.borrow().iter().copied().collect()
-    }
-
-    /// Ready when there are none. Cancel-safe.
-    pub(super) async fn ended(&self) {
+    /// Ready when it holds of those under way. Cancel-safe.
+    pub(super) async fn ended(&self, holds: impl Fn(&BTreeSet<RuntimeId>) -> bool) {
         // The sender is here, so that it cannot end.
-        drop(self.0.subscribe().wait_for(BTreeSet::is_empty).await);
+        drop(self.0.subscribe().wait_for(holds).await);
     }
 }
 

@@ -4,12 +4,12 @@ mod beside;
 mod launches;
 mod threads;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
 use super::{Backend, BackendError, BoxFuture, Launch, Launched};
 use crate::model::RuntimeId;
-use beside::Beside;
 use launches::Launches;
 use threads::Threads;
 
@@ -17,6 +17,7 @@ use threads::Threads;
 #[derive(Debug)]
 pub(crate) struct Aside {
     backend: Arc<dyn Backend>,
+    name: String,
     threads: Arc<Threads>,
     launches: Arc<Launches>,
 }
@@ -25,12 +26,8 @@ impl Aside {
     /// # Errors
     /// When the system gives no thread or event queue.
     pub(crate) fn new(backend: Arc<dyn Backend>) -> io::Result<Self> {
-        Ok(Self { backend, threads: Arc::new(Threads::new()?), launches: Arc::default() })
-    }
-
-    /// Runtimes whose launches have not ended yet, those among them that nobody waits for any more.
-    pub(crate) fn launching(&self) -> Vec<RuntimeId> {
-        self.launches.runtimes()
+        let name = backend.name().to_owned();
+        Ok(Self { backend, name, threads: Arc::new(Threads::new()?), launches: Arc::default() })
     }
 
     fn run<T: Send + 'static>(
@@ -44,7 +41,7 @@ impl Aside {
 
 impl Backend for Aside {
     fn name(&self) -> &str {
-        self.backend.name()
+        &self.name
     }
 
     fn prepare(&self) -> BoxFuture<Result<(), BackendError>> {
@@ -52,17 +49,26 @@ impl Backend for Aside {
     }
 
     fn launch(&self, launch: Launch) -> BoxFuture<Result<Launched, BackendError>> {
-        let (threads, launches) = (Arc::clone(&self.threads), Arc::clone(&self.launches));
-        self.run(move |backend| {
+        let (this, threads) = (Arc::clone(&self.backend), Arc::clone(&self.threads));
+        let launches = Arc::clone(&self.launches);
+        Box::pin(async move {
             let under_way = launches.begin(launch.runtime);
-            let made = backend.launch(launch);
-            Box::pin(async move {
-                let _under_way = under_way;
-                let Launched { control, data, exit, instance } = made.await?;
-                let exit = threads.run(|| exit);
-                Ok(Launched { control, data, exit, instance: Box::new(Beside::new(instance, threads)) })
-            })
+            let beside = Arc::clone(&threads);
+            let work = move || -> BoxFuture<_> {
+                let made = this.launch(launch);
+                Box::pin(async move {
+                    let made = made.await.map(|launched| beside::of(launched, beside));
+                    // Where nobody takes them any more they are dropped in this order.
+                    (made, under_way)
+                })
+            };
+            threads.run(work).await.0
         })
+    }
+
+    fn settled(&self, runtime: RuntimeId) -> BoxFuture<()> {
+        let launches = Arc::clone(&self.launches);
+        Box::pin(async move { launches.ended(|launching| !launching.contains(&runtime)).await })
     }
 
     fn sweep(&self) -> BoxFuture<Result<u32, BackendError>> {
@@ -78,7 +84,7 @@ impl Backend for Aside {
         let launches = Arc::clone(&self.launches);
         let close = self.run(|backend| backend.close());
         Box::pin(async move {
-            launches.ended().await;
+            launches.ended(BTreeSet::is_empty).await;
             close.await
         })
     }

@@ -12,7 +12,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::backend::BoxFuture;
 
 /// Threads of one pool that may be blocked at once, before what it does must wait.
-const BLOCKED: usize = 64;
+const BLOCKED: usize = 512;
 
 /// A tokio runtime, one thread of which is always free to go on while fewer than [`BLOCKED`] block.
 pub(super) struct Threads(Option<Runtime>);

@@ -76,14 +76,7 @@ impl FakeRuntime {
     }
 }
 
-impl Drop for FakeRuntime {
-    fn drop(&mut self) {
-        self.fake.shared.destroyed.fetch_add(1, Ordering::Relaxed);
-        self.fake.alive().remove(&self.id);
-    }
-}
-
-/// The one strong hold on a fake runtime besides its exit watch.
+/// What stands for a fake runtime: it is there for as long as this is.
 #[derive(Debug)]
 pub(super) struct FakeInstance(pub(super) Arc<FakeRuntime>);
 
@@ -119,5 +112,7 @@ impl Instance for FakeInstance {
 impl Drop for FakeInstance {
     fn drop(&mut self) {
         self.0.end("dropped");
+        self.0.fake.shared.destroyed.fetch_add(1, Ordering::Relaxed);
+        self.0.fake.alive().remove(&self.0.id);
     }
 }

@@ -14,6 +14,8 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, join};
 use tokio::process::{Child, Command};
 
+use crate::program::install;
+
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A guest behind its stdin and stdout.
@@ -28,8 +30,7 @@ struct Guest {
 fn spawn() -> (Child, TempDir) {
     let directory = tempfile::tempdir().unwrap();
     let program = directory.path().join("guest");
-    std::fs::write(&program, ostler::guest::program()).unwrap();
-    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    install(&program);
     let mut command = Command::new(&program);
     command.args(["container", "--attach"]);
     let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();

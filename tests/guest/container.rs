@@ -1,7 +1,6 @@
 //! The guest of a container comes in through a doorway and is set up over its streams.
 
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -12,6 +11,8 @@ use ostler::guest::{Defaults, Doorway, Exec, Session, SetupError, connect_contai
 use ostler::model::Epoch;
 use ostler::protocol::ContainerSetup;
 use tempfile::TempDir;
+
+use crate::program::install;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -24,8 +25,7 @@ impl Place {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let program = directory.path().join("guest");
-        std::fs::write(&program, ostler::guest::program()).unwrap();
-        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        install(&program);
         Self { directory, program }
     }
 

@@ -10,6 +10,8 @@ mod garbage;
 mod link;
 mod p06_cancel_ops;
 mod p15_slow_reader;
+#[path = "../support/program.rs"]
+mod program;
 mod real;
 mod scripted;
 mod session;

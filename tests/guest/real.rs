@@ -1,7 +1,6 @@
 //! The session against the guest program itself, in a directory of its own and without walls.
 
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -11,6 +10,8 @@ use ostler::guest::{Chunk, Defaults, Exec, RefusalKind, Session, Wire, connect};
 use ostler::model::Epoch;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::program::install;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -26,8 +27,7 @@ impl Guest {
     async fn start() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let program = directory.path().join("guest");
-        std::fs::write(&program, ostler::guest::program()).unwrap();
-        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        install(&program);
         let workspace = directory.path().join("work");
         std::fs::create_dir(&workspace).unwrap();
         let (control, control_end) = UnixStream::pair().unwrap();

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::fs;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -15,6 +14,8 @@ use ostler::protocol::{
     Done, ExecRequest, Exited, FrameBuffer, Hello, Input, Refusal, RefusalKind, Reply, Request, Reset,
     Stream, VERSION, Vitals, Welcome,
 };
+
+use crate::program::install;
 
 /// Far longer than anything here takes, so that only a hang is cut off.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -30,8 +31,7 @@ pub(crate) fn program() -> &'static Path {
     let (_, path) = PROGRAM.get_or_init(|| {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("ostler-guest");
-        fs::write(&path, ostler::guest::program()).expect("write the program");
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("make it executable");
+        install(&path);
         (directory, path)
     });
     path

@@ -8,5 +8,7 @@ mod files;
 mod garbage;
 mod hello;
 mod kill;
+#[path = "../support/program.rs"]
+mod program;
 mod reset;
 mod trees;

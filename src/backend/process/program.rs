@@ -1,12 +1,18 @@
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+
+/// How often a start is tried again while somebody still has the program open for writing, and after what pause.
+const BUSY: u32 = 100;
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// The guest program where it can be executed: sealed in memory, or as a file where the host forbids that.
 #[derive(Debug)]
@@ -87,11 +93,37 @@ fn as_file(content: &[u8], directory: &Path) -> io::Result<PathBuf> {
 
 /// Without arguments the program says how it is used, and ends.
 fn starts(path: &Path) -> io::Result<()> {
-    Command::new(path)
-        .env_clear()
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .map(drop)
+    let mut command = Command::new(path);
+    command.env_clear().stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut tries = 0;
+    loop {
+        match command.status() {
+            // What another thread forked while it was written has it open for writing until it executes its own.
+            Err(error) if error.kind() == ErrorKind::ExecutableFileBusy && tries < BUSY => {
+                tries += 1;
+                sleep(PAUSE);
+            }
+            started => return started.map(drop),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever writes it, as a child does that was forked in the meantime.
+    #[test]
+    fn a_program_that_is_still_open_for_writing_is_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = as_file(b"#!/bin/sh\n", directory.path()).unwrap();
+        let writer = fs::File::options().append(true).open(&path).unwrap();
+        assert_eq!(Command::new(&path).status().unwrap_err().kind(), ErrorKind::ExecutableFileBusy);
+        let closed = std::thread::spawn(move || {
+            sleep(PAUSE * 10);
+            drop(writer);
+        });
+        starts(&path).unwrap();
+        closed.join().unwrap();
+    }
 }

@@ -124,7 +124,8 @@ fn clock(config: &Config) -> Clock {
 
 type Chosen = (Vec<Fault>, Vec<(Fault, &'static str)>);
 
-/// The faults that some pool can suffer. One that was named and that none can is an error.
+/// The faults that some pool can suffer, and those that none can, which the report names. That all that were named are
+/// of that kind is an error.
 fn choose(wanted: &Wanted, config: &Config, daemon: &Daemon) -> anyhow::Result<Chosen> {
     let clock = clock(config);
     let faults: Vec<_> =
@@ -146,7 +147,7 @@ fn choose(wanted: &Wanted, config: &Config, daemon: &Daemon) -> anyhow::Result<C
         }
     }
     match left_out.first() {
-        Some((fault, why)) if *wanted != Wanted::All => {
+        Some((fault, why)) if chosen.is_empty() => {
             Err(Misuse(format!("fault {fault} does not apply: {why}")).into())
         }
         _ => Ok((chosen, left_out)),

@@ -1,4 +1,5 @@
 use std::convert::Infallible;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -55,8 +56,9 @@ impl Daemon {
         // From here on the number can't come to mean another process.
         let daemon = pidfd_open(pid.read()?, PidfdFlags::empty())?;
         pidfd_send_signal(&daemon, Signal::STOP)?;
+        let stopped = Stopped(daemon);
         sleep(pause).await;
-        pidfd_send_signal(&daemon, Signal::CONT)?;
+        drop(stopped);
         Ok(true)
     }
 
@@ -67,6 +69,16 @@ impl Daemon {
         let status = spawn_blocking(run).await??;
         anyhow::ensure!(status.success(), "--daemon-restart: {status}");
         Ok(true)
+    }
+}
+
+/// An engine that goes on when this is dropped, whenever that is.
+struct Stopped(OwnedFd);
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        // It fails where the engine has ended.
+        let _: rustix::io::Result<()> = pidfd_send_signal(&self.0, Signal::CONT);
     }
 }
 
@@ -86,5 +98,31 @@ mod tests {
         for bad in ["1", "0", "-5", "/nonexistent"] {
             assert!(bad.parse::<DaemonPid>().unwrap().read().is_err(), "{bad}");
         }
+    }
+
+    /// As a run is that ends meanwhile.
+    #[tokio::test]
+    async fn an_engine_goes_on_when_whoever_stopped_it_is_gone() {
+        let mut engine = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let daemon = Daemon { pid: Some(DaemonPid::Number(engine.id().try_into().unwrap())), restart: None };
+        let state = || {
+            let stat = std::fs::read_to_string(format!("/proc/{}/stat", engine.id())).unwrap();
+            stat.rsplit(") ").next().and_then(|rest| rest.chars().next())
+        };
+        let stop = tokio::time::timeout(Duration::from_millis(300), daemon.stop_for(Duration::from_mins(10)));
+        let (stopped, seen) = tokio::join!(stop, async {
+            sleep(Duration::from_millis(100)).await;
+            state()
+        });
+        assert!(stopped.is_err() && seen == Some('T'), "{seen:?}");
+        for _ in 0..1000 {
+            if state() != Some('T') {
+                break;
+            }
+            sleep(Duration::from_millis(2)).await;
+        }
+        assert_ne!(state(), Some('T'));
+        engine.kill().unwrap();
+        engine.wait().unwrap();
     }
 }

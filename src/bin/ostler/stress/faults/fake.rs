@@ -132,7 +132,7 @@ impl Faults for Staged {
     }
 
     fn inflict<'a>(&'a self, fault: Fault, scene: &'a Scene<'a>, rng: &'a mut Rng) -> Inflicted<'a> {
-        use Point::{Destroy, Hello, Launch, Operation, Ping, Reset, Verify};
+        use Point::{Destroy, Launch, Operation, Ping, Reset, Verify};
         Box::pin(async move {
             scene.trouble();
             let done = match fault {
@@ -143,25 +143,25 @@ impl Faults for Staged {
                     true
                 }
                 Fault::Hang => {
-                    let point = any(rng, &[Launch, Hello, Ping, Operation, Reset, Verify, Destroy]);
+                    let point = any(rng, &[Launch, Ping, Operation, Reset, Verify, Destroy]);
                     self.play.arm(point, Act::Hang)
                 }
                 Fault::Slow => {
-                    let point = any(rng, &[Launch, Hello, Ping, Operation, Reset, Verify, Destroy]);
+                    let point = any(rng, &[Launch, Ping, Operation, Reset, Verify, Destroy]);
                     self.play.arm(point, Act::Slow(Duration::from_millis(rng.u64(10..1000))))
                 }
                 Fault::Exit => {
-                    let point = any(rng, &[Hello, Ping, Operation, Reset]);
+                    let point = any(rng, &[Ping, Operation, Reset]);
                     self.play.arm(point, Act::Exit)
                 }
-                Fault::LaunchFailure => match rng.u8(..3) {
-                    0 => self.play.arm(Hello, Act::Lie),
-                    1 => self.play.arm(Hello, Act::Fail),
-                    _ => self.play.arm(Launch, Act::Fail),
-                },
-                Fault::ResetFailure => match rng.u8(..3) {
+                Fault::LaunchFailure => {
+                    let act = if rng.bool() { Act::Fail } else { Act::Panic };
+                    self.play.arm(Launch, act)
+                }
+                Fault::ResetFailure => match rng.u8(..4) {
                     0 => self.play.arm(Reset, Act::Lie),
                     1 => self.play.arm(Verify, Act::Fail),
+                    2 => self.play.arm(Verify, Act::Panic),
                     _ => self.play.arm(Reset, Act::Fail),
                 },
                 Fault::ClockJump => {

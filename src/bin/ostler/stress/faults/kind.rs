@@ -21,7 +21,7 @@ pub(crate) enum Fault {
     DiskFull,
     /// A command writes more than anybody keeps.
     OutputFlood,
-    /// A client panics with a lease in its hands; on the fake backend the backend's own code, too.
+    /// A client panics with a lease in its hands.
     Panic,
     /// A client drops an acquire or an operation in the middle.
     Cancel,
@@ -103,7 +103,7 @@ impl fmt::Display for Fault {
 pub(crate) enum Wanted {
     /// All that apply.
     All,
-    /// These, and each must apply.
+    /// These, as far as they apply.
     These(Vec<Fault>),
 }
 

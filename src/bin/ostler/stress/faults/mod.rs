@@ -73,20 +73,34 @@ impl Scene<'_> {
 
     /// While this is done, harm may come to runtimes that are not there yet to be named.
     async fn upheaval<T>(&self, doing: impl Future<Output = T>) -> T {
-        for target in &self.world.targets {
-            target.docket.upheaval(self.world.stamps.next());
-        }
-        let done = doing.await;
-        for target in &self.world.targets {
-            target.docket.calm(self.world.stamps.next());
-        }
-        done
+        let _until_done = Upheaval::begin(self.world);
+        doing.await
     }
 
     /// Something is about to happen that may cost a waiter its place.
     fn trouble(&self) {
         for target in &self.world.targets {
             target.docket.trouble(self.world.stamps.next());
+        }
+    }
+}
+
+/// Over when it is dropped, whether or not anybody has waited for its end.
+struct Upheaval<'a>(&'a World);
+
+impl<'a> Upheaval<'a> {
+    fn begin(world: &'a World) -> Self {
+        for target in &world.targets {
+            target.docket.upheaval(world.stamps.next());
+        }
+        Self(world)
+    }
+}
+
+impl Drop for Upheaval<'_> {
+    fn drop(&mut self) {
+        for target in &self.0.targets {
+            target.docket.calm(self.0.stamps.next());
         }
     }
 }

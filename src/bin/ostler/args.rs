@@ -68,7 +68,7 @@ Examples:
   ostler stress pools.toml --faults kill,oom --rate 2/s --arrivals 200 --json | jq .verdict
 
 Faults: kill, hang, slow, oom, fork_bomb, disk_full, output_flood, panic, cancel, daemon_restart, daemon_hang, \
-clock_jump, launch_failure, reset_failure, exit. Which of them a backend can suffer is said when one is refused; \
+clock_jump, launch_failure, reset_failure, exit. Those that no pool can suffer are left out, and the report says why; \
 nothing that is not this run's own is ever touched.
 
 Where all pools are fake, the run is on one thread under a clock of its own: `--for` is time by that clock, one \

@@ -11,7 +11,7 @@ use std::time::Duration;
 use ostler::backend::fake::Fake;
 use ostler::backend::{Backend, BackendError, BoxFuture, Launch, Launched};
 use ostler::model::{BackendSpec, FakeSpec};
-use ostler::{Config, ErrorKind, Lease, Ostler, PoolSpec};
+use ostler::{Builder, Config, ErrorKind, Lease, Ostler, PoolSpec};
 use support::sim::simulate;
 use tokio::time::{Instant, sleep};
 
@@ -25,7 +25,11 @@ fn config(pools: &[(&str, PoolSpec)]) -> Config {
 }
 
 async fn start(config: Config) -> Ostler {
-    Ostler::builder(config).on_this_thread().seed(1).start().await.unwrap()
+    builder(config).start().await.unwrap()
+}
+
+fn builder(config: Config) -> Builder {
+    Ostler::builder(config).on_this_thread().seed(1)
 }
 
 async fn hold(ostler: &Ostler, pool: &str) -> Lease {
@@ -141,6 +145,11 @@ impl Own {
         Self { fake, launches: Arc::default(), sweeps: Arc::default(), closes: Arc::default() }
     }
 
+    /// With this one behind the pool `a`.
+    async fn start(&self, config: Config) -> Ostler {
+        builder(config).backend("a", Arc::new(self.clone())).start().await.unwrap()
+    }
+
     fn asked(&self) -> [u32; 3] {
         [&self.launches, &self.sweeps, &self.closes].map(|count| count.load(Ordering::Relaxed))
     }
@@ -167,19 +176,13 @@ impl Backend for Own {
     }
 }
 
-/// Whatever the configuration calls the pool's backend, and whether or not the actors have threads of their own.
+/// Whatever the configuration calls the pool's backend.
 #[test]
 fn an_application_s_own_backend_stays_and_is_closed_once() {
     simulate(async {
         let own = Own::new();
         let before = config(&[("a", spec(2))]);
-        let mut ostler = Ostler::builder(before)
-            .on_this_thread()
-            .seed(1)
-            .backend("a", Arc::new(own.clone()))
-            .start()
-            .await
-            .unwrap();
+        let mut ostler = own.start(before).await;
         drop(hold(&ostler, "a").await);
         assert_eq!(own.asked(), [1, 1, 0]);
         let env = [("NEW".to_owned(), "1".to_owned())].into_iter().collect();
@@ -198,13 +201,7 @@ fn an_application_s_own_backend_stays_and_is_closed_once() {
 fn orphans_of_an_own_backend_are_looked_for_before_the_first_launch_and_then_now_and_again() {
     simulate(async {
         let own = Own::new();
-        let ostler = Ostler::builder(config(&[("a", spec(2))]))
-            .on_this_thread()
-            .seed(1)
-            .backend("a", Arc::new(own.clone()))
-            .start()
-            .await
-            .unwrap();
+        let ostler = own.start(config(&[("a", spec(2))])).await;
         assert_eq!(own.asked()[1], 1);
         sleep(Duration::from_secs(150)).await;
         assert_eq!(own.asked()[1], 3);

@@ -122,7 +122,7 @@ impl Error {
         Self::new(operation, kind)
     }
 
-    pub(crate) fn from_backend(error: BackendError) -> Self {
+    pub(crate) fn not_started(error: impl StdError + Send + Sync + 'static) -> Self {
         Self::new("start", ErrorKind::Start(Box::new(error)))
     }
 

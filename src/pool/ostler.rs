@@ -82,9 +82,7 @@ impl Ostler {
         let Builder { config, log, backends, placement, seed, faults, subscribers } = builder;
         let seed = seed.unwrap_or_else(|| fastrand::u64(..));
         let tree_log = log.new(o!("instance" => config.instance.clone()));
-        let tree = Tree::start(placement, seed, faults, tree_log)
-            .await
-            .map_err(|error| Error::new("start", ErrorKind::Start(Box::new(error))))?;
+        let tree = Tree::start(placement, seed, faults, tree_log).await.map_err(Error::not_started)?;
         for subscriber in subscribers {
             tree.subscribe(subscriber);
         }
@@ -202,6 +200,8 @@ impl Ostler {
         let backend = Arc::clone(&made_by.backend);
         if is_own {
             let log = self.log.new(o!("pool" => name.to_string()));
+            let swept = tree.runtime.spawn(sweep::once(Arc::clone(&backend), log.clone())).await;
+            swept.map_err(Error::not_started)?.map_err(Error::not_started)?;
             tree.runtime.spawn(sweep::again(Arc::downgrade(&backend), log));
         }
         let supervisor = tree.supervisor.clone();
@@ -227,9 +227,7 @@ impl Ostler {
         if !self.tree.as_ref().is_some_and(Tree::has_threads) {
             return Ok(backend);
         }
-        let aside = Aside::new(backend);
-        let aside = aside.map_err(|error| Error::new("start", ErrorKind::Start(Box::new(error))))?;
-        Ok(Arc::new(aside))
+        Ok(Arc::new(Aside::new(backend).map_err(Error::not_started)?))
     }
 
     /// Makes sure that the instance's name is ours.
@@ -238,7 +236,7 @@ impl Ostler {
         let (state_dir, instance) = (self.config.state_dir.clone(), self.config.instance.clone());
         let take = move || InstanceLock::take(&state_dir, &instance);
         let taken = tree.runtime.spawn_blocking(take).await.map_err(io::Error::other).flatten();
-        let mut lock = taken.map_err(|error| Error::new("start", ErrorKind::Start(Box::new(error))))?;
+        let mut lock = taken.map_err(Error::not_started)?;
         lock.beat(&tree.runtime, self.log.clone());
         self.lock = Some(lock);
         Ok(())
@@ -255,23 +253,18 @@ impl Ostler {
         if own.is_none() && spec.backend.bears_the_name() {
             self.lock().await?;
         }
-        let is_own = own.is_some();
         let backend = match own {
             Some(backend) => backend,
-            None => backends::build(&self.config, spec, &log).map_err(Error::from_backend)?,
+            None => backends::build(&self.config, spec, &log).map_err(Error::not_started)?,
         };
         let Some(tree) = &self.tree else { return Err(Error::new("start", ErrorKind::Closed)) };
-        let lost = |error: tokio::task::JoinError| Error::new("start", ErrorKind::Start(Box::new(error)));
-        tree.runtime.spawn(backend.prepare()).await.map_err(lost)?.map_err(Error::from_backend)?;
-        if is_own {
-            let swept = tree.runtime.spawn(sweep::once(Arc::clone(&backend), log)).await;
-            swept.map_err(lost)?.map_err(Error::from_backend)?;
-        }
+        let prepared = tree.runtime.spawn(backend.prepare()).await;
+        prepared.map_err(Error::not_started)?.map_err(Error::not_started)?;
         let template = match spec.template.clone() {
             None => None,
             Some(directory) => {
                 let pack = move || template::pack(&directory);
-                Some(tree.runtime.spawn_blocking(pack).await.map_err(lost)??)
+                Some(tree.runtime.spawn_blocking(pack).await.map_err(Error::not_started)??)
             }
         };
         Ok(MadeBy { backend, template })
@@ -298,6 +291,13 @@ impl fmt::Debug for Ostler {
     }
 }
 
+/// A backend removes what its runtimes shared.
+pub(super) async fn close(backend: Arc<dyn Backend>, pool: PoolName, log: Logger) {
+    if let Err(error) = backend.close().await {
+        warn!(log, "backend did not close"; "pool" => %pool, "cause" => %error);
+    }
+}
+
 /// Drains all pools for as long as `grace`, then ends what is left, then the actors.
 async fn end(
     tree: Tree,
@@ -314,22 +314,17 @@ async fn end(
     let mut closing = JoinSet::new();
     for running in &pools {
         for backend in running.backends() {
-            let (pool, close) = (running.pool.name().clone(), backend.close());
-            closing.spawn_on(async move { (pool, close.await) }, &home);
+            closing.spawn_on(close(backend, running.pool.name().clone(), log.clone()), &home);
         }
     }
-    let close = async {
+    let all_closed = async {
         while let Some(closed) = closing.join_next().await {
-            match closed {
-                Ok((_, Ok(()))) => {}
-                Ok((pool, Err(error))) => {
-                    warn!(log, "backend did not close"; "pool" => %pool, "cause" => %error);
-                }
-                Err(error) => warn!(log, "backend did not close"; "cause" => %error),
+            if let Err(error) = closed {
+                warn!(log, "backend did not close"; "cause" => %error);
             }
         }
     };
-    if by(&home, patient_until + CLOSED, close).await.is_none() {
+    if by(&home, patient_until + CLOSED, all_closed).await.is_none() {
         warn!(log, "backends did not close in time");
     }
     // The next of the name finds no runtime of ours that could still be ended.

@@ -2,10 +2,10 @@ use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
-use slog::{info, o, warn};
+use slog::{info, warn};
 use tokio::task::JoinHandle;
 
-use super::ostler::Running;
+use super::ostler::{Running, close};
 use super::timer::within;
 use super::{Error, ErrorKind, Ostler, ask, ending};
 use crate::actor::Reconfigure;
@@ -132,12 +132,7 @@ impl Ostler {
         let Some(tree) = &self.tree else { return };
         for (name, running) in &mut self.pools {
             for backend in running.former.extract_if(.., |backend| Arc::strong_count(backend) == 1) {
-                let log = self.log.new(o!("pool" => name.to_string()));
-                let close = tree.runtime.spawn(async move {
-                    if let Err(error) = backend.close().await {
-                        warn!(log, "backend did not close"; "cause" => %error);
-                    }
-                });
+                let close = tree.runtime.spawn(close(backend, name.clone(), self.log.clone()));
                 if within(&tree.runtime, NAMESAKE, close).await.is_none() {
                     warn!(self.log, "backend did not close in time"; "pool" => %name);
                 }
@@ -153,9 +148,7 @@ impl Ostler {
         let closing = tree.runtime.spawn(async move {
             drain.await;
             for backend in backends {
-                if let Err(error) = backend.close().await {
-                    warn!(log, "backend did not close"; "pool" => %of, "cause" => %error);
-                }
+                close(backend, of.clone(), log.clone()).await;
             }
         });
         self.leaving.insert(name, Leaving { running, closing });

@@ -2,7 +2,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 
-use super::{Error, ErrorKind};
+use super::Error;
 
 /// Reads a directory into a tar, to be laid out in every workspace. Blocks; its size was bounded when the
 /// configuration was checked.
@@ -15,6 +15,6 @@ pub(super) fn pack(directory: &Path) -> Result<Bytes, Error> {
     };
     pack().map(Bytes::from).map_err(|error: std::io::Error| {
         let error = std::io::Error::new(error.kind(), format!("template {}: {error}", directory.display()));
-        Error::new("start", ErrorKind::Start(Box::new(error)))
+        Error::not_started(error)
     })
 }

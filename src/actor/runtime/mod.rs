@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 use super::chair::Chair;
 use super::contain::{Panicked, Takes, catch, contain};
 use super::faults::{Faults, after, before};
-use crate::backend::{Backend, BackendError, Exit, Instance, Launch, Launched};
+use crate::backend::{Backend, BackendError, BoxFuture, Exit, Instance, Launch, Launched};
 use crate::guest::Wire;
 use crate::model::{Epoch, PoolName, Port, RuntimeId, State};
 
@@ -161,32 +161,30 @@ impl Runtime {
     fn destroy(&mut self, context: &Context<Self>) {
         let control = self.control.take();
         self.data = None;
-        let limit = self.blueprint.spec.retire_timeout;
-        let Some(instance) = self.instance.as_mut() else {
-            let settled = self.backend.settled(self.id);
-            let settled = async {
-                settled.await;
-                Ok(())
-            };
-            let end = life::within(limit, "end the launch", settled);
-            return Self::start(context, end, |result| Destroyed(flat(result)));
+        let (step, end) = match self.instance.as_mut() {
+            Some(instance) => ("destroy", instance.destroy()),
+            None => ("end the launch", settled(self.backend.settled(self.id))),
         };
-        let destroy = instance.destroy();
+        let limit = self.blueprint.spec.retire_timeout;
         let fence = control.zip(self.fence.take());
         let blueprint = Arc::clone(&self.blueprint);
-        let destroy = async move {
+        let end = async move {
             if let Some((control, ended)) = fence {
                 life::fence(control, ended, &blueprint).await;
             }
-            life::within(limit, "destroy", destroy).await
+            life::within(limit, step, end).await
         };
-        Self::start(context, destroy, |result| Destroyed(flat(result)));
+        Self::start(context, end, move |result| {
+            Destroyed(result.unwrap_or_else(|panicked| Err(BackendError::passing(step, panicked))))
+        });
     }
 }
 
-/// A panic is as bad as any failure to destroy.
-fn flat(result: Result<Result<(), BackendError>, Panicked>) -> Result<(), BackendError> {
-    result.unwrap_or_else(|panicked| Err(BackendError::passing("destroy", panicked)))
+fn settled(settled: BoxFuture<()>) -> BoxFuture<Result<(), BackendError>> {
+    Box::pin(async move {
+        settled.await;
+        Ok(())
+    })
 }
 
 impl Actor for Runtime {

@@ -49,21 +49,16 @@ impl Backend for Aside {
     }
 
     fn launch(&self, launch: Launch) -> BoxFuture<Result<Launched, BackendError>> {
-        let (this, threads) = (Arc::clone(&self.backend), Arc::clone(&self.threads));
-        let launches = Arc::clone(&self.launches);
-        Box::pin(async move {
-            let under_way = launches.begin(launch.runtime);
-            let beside = Arc::clone(&threads);
-            let work = move || -> BoxFuture<_> {
-                let made = this.launch(launch);
-                Box::pin(async move {
-                    let made = made.await.map(|launched| beside::of(launched, beside));
-                    // Where nobody takes them any more they are dropped in this order.
-                    (made, under_way)
-                })
-            };
-            threads.run(work).await.0
-        })
+        let (threads, under_way) = (Arc::clone(&self.threads), self.launches.begin(launch.runtime));
+        let made = self.run(move |backend| {
+            let made = backend.launch(launch);
+            Box::pin(async move {
+                let made = made.await.map(|launched| beside::of(launched, threads));
+                // Where nobody takes them any more they are dropped in this order.
+                (made, under_way)
+            })
+        });
+        Box::pin(async move { made.await.0 })
     }
 
     fn settled(&self, runtime: RuntimeId) -> BoxFuture<()> {

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::block_in_place;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -15,13 +15,18 @@ use crate::backend::BoxFuture;
 const BLOCKED: usize = 512;
 
 /// A tokio runtime, one thread of which is always free to go on while fewer than [`BLOCKED`] block.
-pub(super) struct Threads(Option<Runtime>);
+pub(super) struct Threads {
+    handle: Handle,
+    /// There until the drop, which takes it.
+    runtime: Option<Runtime>,
+}
 
 impl Threads {
     pub(super) fn new() -> io::Result<Self> {
         let mut builder = Builder::new_multi_thread();
         builder.worker_threads(1).max_blocking_threads(BLOCKED).thread_name("ostler-backend").enable_all();
-        Ok(Self(Some(builder.build()?)))
+        let runtime = builder.build()?;
+        Ok(Self { handle: runtime.handle().clone(), runtime: Some(runtime) })
     }
 
     /// Begins when it is first polled; dropped, it ends at its next await.
@@ -31,8 +36,7 @@ impl Threads {
     ) -> BoxFuture<T> {
         let this = Arc::clone(self);
         Box::pin(async move {
-            let Some(runtime) = &this.0 else { return std::future::pending().await };
-            let running = runtime.spawn(async { Yielding(Some(block_in_place(work))).await });
+            let running = this.handle.spawn(async { Yielding(Some(block_in_place(work))).await });
             match AbortOnDropHandle::new(running).await {
                 Ok(done) => done,
                 Err(error) => match error.try_into_panic() {
@@ -47,7 +51,7 @@ impl Threads {
 
 impl Drop for Threads {
     fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
+        if let Some(runtime) = self.runtime.take() {
             // What still blocks can't be waited for.
             runtime.shutdown_background();
         }
@@ -56,7 +60,7 @@ impl Drop for Threads {
 
 impl fmt::Debug for Threads {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Threads").finish_non_exhaustive()
+        f.debug_struct("Threads").finish_non_exhaustive()
     }
 }
 

@@ -85,20 +85,14 @@ impl Docket {
     pub(in super::super) fn hurt(&self, handle: String, now: u64) {
         let mut file = self.lock();
         file.trouble(now);
-        if file.hurt.len() == REMEMBERED {
-            file.hurt.pop_front();
-        }
-        file.hurt.push_back((handle, now));
+        remember(&mut file.hurt, (handle, now));
     }
 
     /// Until [`calm`](Self::calm), harm is done to whatever there is and to whatever is made meanwhile.
     pub(in super::super) fn upheaval(&self, now: u64) {
         let mut file = self.lock();
         file.trouble(now);
-        if file.upheavals.len() == REMEMBERED {
-            file.upheavals.pop_front();
-        }
-        file.upheavals.push_back(Span(now, None));
+        remember(&mut file.upheavals, Span(now, None));
     }
 
     /// The last upheaval is over.
@@ -180,12 +174,18 @@ impl Docket {
     }
 }
 
+/// Answers what is forgotten for it.
+fn remember<T>(known: &mut VecDeque<T>, new: T) -> Option<T> {
+    let forgotten = if known.len() == REMEMBERED { known.pop_front() } else { None };
+    known.push_back(new);
+    forgotten
+}
+
 impl File {
     fn trouble(&mut self, now: u64) {
-        if self.troubles.len() == REMEMBERED {
-            self.forgotten = self.troubles.pop_front().unwrap_or(0);
+        if let Some(forgotten) = remember(&mut self.troubles, now) {
+            self.forgotten = forgotten;
         }
-        self.troubles.push_back(now);
     }
 
     fn launching(&mut self, runtime: RuntimeId, now: u64) {

@@ -341,3 +341,43 @@ fn a_pool_that_wants_no_launch_is_not_degraded() {
     world.run(Duration::from_secs(1));
     assert!(!world.decider.is_degraded(), "no launch could be had, window or not");
 }
+
+/// Nothing is missing, so that no launch will ever come that could show that they succeed again.
+#[test]
+fn a_full_pool_is_not_degraded_by_launches_that_failed_before() {
+    let mut world = World::new(pool(1, 2, 1000), Plan::CALM, 8);
+    world.lease();
+    world.lease();
+    world.run(Duration::from_secs(10));
+    world.plan.launch_faults = 100;
+    world.reconfigure(|spec| spec.max = 3);
+    world.lease();
+    world.run(Duration::from_secs(10));
+    assert_eq!(world.decider.strain(), Some(Strain::Launches));
+    world.reconfigure(|spec| spec.max = 2);
+    world.run(Duration::from_secs(1));
+    assert_eq!(world.decider.strain(), None);
+
+    world.release_all();
+    kill(&mut world, 1);
+    assert_eq!(world.decider.strain(), Some(Strain::Launches), "one is missing, and nothing has succeeded");
+}
+
+#[test]
+fn a_full_pool_is_degraded_while_launches_beyond_it_fail() {
+    let mut world = World::new(PoolSpec { overflow: 1, ..pool(1, 1, 1000) }, Plan::CALM, 8);
+    world.lease();
+    world.run(Duration::from_secs(10));
+    world.plan.launch_faults = 100;
+    world.lease_with_overflow();
+    world.run(Duration::from_secs(10));
+    assert_eq!(world.decider.strain(), Some(Strain::Launches));
+    let mut left = world.clone();
+    left.give_up();
+    left.run(Duration::from_secs(1));
+    assert_eq!(left.decider.strain(), None);
+
+    world.plan = Plan::CALM;
+    world.run(Duration::from_mins(1));
+    assert_eq!((world.decider.strain(), world.handoff.leased.len()), (None, 2), "tried until it succeeds");
+}

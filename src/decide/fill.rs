@@ -43,6 +43,12 @@ impl Decider {
         }
     }
 
+    /// Whether a launch is under way that somebody waits for, or may be asked for.
+    pub(super) fn may_launch(&self) -> bool {
+        let beyond = self.ledger.arriving(SlotKind::Overflow) + self.overflow_wanted;
+        self.staying() < self.max() || self.spec.overflow.min(beyond) > 0
+    }
+
     /// The handoff need only call when something can be launched for it.
     pub(super) fn watch(&mut self, commands: &mut Vec<Command>) {
         let room = self.ledger.total(SlotKind::Pooled) < self.max();

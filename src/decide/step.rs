@@ -131,7 +131,9 @@ impl Decider {
     #[must_use]
     pub fn strain(&self) -> Option<Strain> {
         let given_up = (self.given_up > 0).then_some(Strain::GivenUp(self.given_up));
-        given_up.or(self.restart.strain())
+        // Where nothing is to be launched, no launch will show that they succeed again.
+        let launches = || self.restart.strain().filter(|_| self.may_launch());
+        given_up.or_else(launches)
     }
 
     fn take(
@@ -200,7 +202,7 @@ impl Decider {
         }
         self.enter(id, State::Circulating)?;
         self.restart.succeeded();
-        let overflow = self.slot(id).is_some_and(|slot| slot.kind == SlotKind::Overflow);
+        let overflow = self.is_overflow(id);
         if overflow && stock.waiters == 0 {
             return self.retire(id, Reason::Overflow, commands);
         }
@@ -226,6 +228,8 @@ impl Decider {
         if self.gives_up(id, end) {
             return Ok(());
         }
+        // Who waits for one beyond `max` waits for the next.
+        self.overflow_wanted += usize::from(self.is_overflow(id));
         let jitter = self.rng.f64();
         self.restart.launch_failed(now, jitter);
         Ok(())
@@ -314,8 +318,7 @@ impl Decider {
             RestartPolicy::OnFailure => end == End::Ordinary,
             RestartPolicy::Never => true,
         };
-        let pooled = self.slot(id).is_some_and(|slot| slot.kind == SlotKind::Pooled);
-        self.given_up += usize::from(gives_up && pooled);
+        self.given_up += usize::from(gives_up && !self.is_overflow(id));
         gives_up
     }
 
@@ -374,6 +377,10 @@ impl Decider {
 
     fn slot(&self, id: RuntimeId) -> Option<&Slot> {
         self.ledger.get(id)
+    }
+
+    fn is_overflow(&self, id: RuntimeId) -> bool {
+        self.slot(id).is_some_and(|slot| slot.kind == SlotKind::Overflow)
     }
 
     fn is_gone(&self, id: RuntimeId) -> bool {

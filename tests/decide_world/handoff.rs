@@ -4,7 +4,7 @@ use ostler::decide::Stock;
 use ostler::model::RuntimeId;
 
 /// Ready tickets, waiters and leases, as the real handoff orders them: strictly first in, first out.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Handoff {
     pub(crate) ready: VecDeque<RuntimeId>,
     pub(crate) waiters: usize,

@@ -81,7 +81,7 @@ enum Due {
     WakeUp,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Step {
     now: Moment,
     stock: Stock,
@@ -89,7 +89,7 @@ struct Step {
     commands: Vec<Command>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct World {
     pub(crate) decider: Decider,
     pub(crate) now: Moment,

@@ -12,6 +12,13 @@ const QUEUE: usize = 20;
 impl World {
     /// What an event says of a runtime's state by itself; the rest follows from the commands.
     pub(super) fn learn(&mut self, event: &Event) {
+        if let Event::LaunchFailed(id) | Event::Exited(id) | Event::Unhealthy(id) | Event::Crashed(id) = event
+            && self.kind(*id) == SlotKind::Overflow
+            && self.runtimes.get(id).is_some_and(|runtime| runtime.state.is_arriving())
+        {
+            // Whom it was for may have another.
+            self.overflow_wanted += 1;
+        }
         match event {
             Event::Launched(id) => self.step_up(*id, State::Launching, State::Booting),
             Event::Booted(id) => self.step_up(*id, State::Booting, State::Warming),

@@ -280,6 +280,22 @@ fn a_new_spec_that_does_not_launch_costs_one_runtime_at_most() {
     }
 }
 
+/// One that ends may have been a ready one: what was ready before says nothing about what is left.
+#[test]
+fn an_old_one_is_not_replaced_by_the_one_that_has_just_ended() {
+    let mut world = with_ready(PoolSpec { reset: ResetPolicy::None, ..plain(1, 5) }, 1, 20);
+    world.lease();
+    new_version(&mut world);
+    world.deliver_all();
+    world.release(0, Fate::Used);
+    assert_eq!((world.handoff.ready.len(), world.retired(Reason::SpecChanged)), (2, 0));
+    let ready = world.handoff.ready[0];
+    world.deliver(&Event::Exited(ready));
+    assert_eq!(world.handoff.ready.len(), 1, "the other one stays");
+    world.run(Duration::from_secs(5));
+    assert_eq!(world.retired(Reason::SpecChanged), 1);
+}
+
 #[test]
 fn settings_that_do_not_shape_a_runtime_replace_none() {
     let mut world = World::new(plain(4, 8), Plan::CALM, 15);

@@ -122,6 +122,12 @@ impl Stock {
         }
         self
     }
+
+    /// How many are ready for certain, once these have been done: any that is condemned may have been.
+    pub(super) fn surely_ready(self, commands: &[Command]) -> usize {
+        let condemned = commands.iter().filter(|command| matches!(command, Command::Condemn(..))).count();
+        self.ready.saturating_sub(condemned)
+    }
 }
 
 #[cfg(test)]

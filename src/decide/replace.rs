@@ -25,7 +25,7 @@ impl Decider {
     /// aged one goes when its next lease ends.
     pub(super) fn replace_old(&mut self, now: Moment, stock: Stock, commands: &mut Vec<Command>) {
         let Some((id, reason)) = self.expiry.due(now) else { return };
-        if stock.ready > self.min() || stock.ready == 0 {
+        if stock.surely_ready(commands) > self.min() || stock.ready == 0 {
             self.condemn(id, reason, commands);
         } else if self.has_no_room() && self.may_go_first(stock, reason) {
             match self.swap {

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use slog::{Discard, Logger, o};
+use slog::Logger;
 
 use super::{BlockingEvents, Error, Events, Ostler};
 use crate::actor::{Faults, Placement, Subscriber};
@@ -14,7 +14,7 @@ use crate::model::PoolName;
 #[must_use = "nothing starts before `start`"]
 pub struct Builder {
     pub(super) config: Config,
-    pub(super) log: Logger,
+    pub(super) log: Option<Logger>,
     pub(super) backends: BTreeMap<PoolName, Arc<dyn Backend>>,
     pub(super) placement: Placement,
     pub(super) seed: Option<u64>,
@@ -26,7 +26,7 @@ impl Builder {
     pub(super) fn new(config: Config) -> Self {
         Self {
             config,
-            log: Logger::root(Discard, o!()),
+            log: None,
             backends: BTreeMap::new(),
             placement: Placement::default(),
             seed: None,
@@ -35,9 +35,11 @@ impl Builder {
         }
     }
 
-    /// Logs go here. Default: nowhere.
+    /// Logs go here, written by a thread of its own, so that it may take its time. Of what it has not taken 1 024 records
+    /// are kept; how many more there were, and over how many it has panicked, it is told when it takes some again.
+    /// Default: nowhere.
     pub fn logger(mut self, log: Logger) -> Self {
-        self.log = log;
+        self.log = Some(log);
         self
     }
 
@@ -48,7 +50,7 @@ impl Builder {
         self
     }
 
-    /// Runs the actors on the caller's `tokio::task::LocalSet` instead of three threads of their own. For tests that
+    /// Runs the actors on the caller's `tokio::task::LocalSet` instead of three threads of their own, and the log with them. For tests that
     /// stop or steer tokio's clock; with the fake backend every run with the same seed is then the same.
     pub fn on_this_thread(mut self) -> Self {
         self.placement = Placement::Here;

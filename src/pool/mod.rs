@@ -14,6 +14,7 @@ mod lock;
 mod ostler;
 mod reload;
 mod request;
+mod scribe;
 mod sweep;
 mod template;
 mod timer;

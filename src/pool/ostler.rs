@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use slog::{Logger, info, o, warn};
+use slog::{Discard, Logger, info, o, warn};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -12,24 +12,26 @@ use tokio::time::Instant;
 use super::builder::Builder;
 use super::lock::InstanceLock;
 use super::reload::Leaving;
+use super::scribe::Scribe;
 use super::timer::by;
 use super::{BlockingEvents, Error, ErrorKind, Events, Pool, Stopper, backends, ending, sweep, template};
-use crate::actor::{MadeBy, OpenPool, Tree};
+use crate::actor::{MadeBy, OpenPool, Placement, Tree};
 use crate::backend::{Aside, Backend};
 use crate::config::Config;
 use crate::model::{PoolName, PoolSpec};
 use crate::observe::render;
 
-/// From the end of patience: by when backends have removed what runtimes shared, by when the actors have ended, and
-/// by when their threads have. Runtimes that go at once leave most of it to them.
+/// From the end of patience: by when backends have removed what runtimes shared, by when the actors have ended, by
+/// when the log is written, and by when the threads have ended. Runtimes that go at once leave most of it to them.
 const CLOSED: Duration = Duration::from_millis(1600);
 const ENDED: Duration = Duration::from_millis(1750);
+const WRITTEN: Duration = Duration::from_millis(1900);
 const STOPPED: Duration = Duration::from_millis(1950);
 
 /// Keeps the pools of a configuration. The first thing an application makes, and the last it ends.
 ///
-/// Runs on three threads of its own, and calls backends that the application has brought on others; its handles work
-/// from any async runtime, and from none through [`blocking`](super::blocking). Dropped without [`shutdown`](Self::shutdown), it ends everything in the background.
+/// Runs on three threads of its own, and calls backends that the application has brought, and its log, on others; its
+/// handles work from any async runtime, and from none through [`blocking`](super::blocking). Dropped without [`shutdown`](Self::shutdown), it ends everything in the background.
 pub struct Ostler {
     /// `None` once it has been shut down.
     pub(super) tree: Option<Tree>,
@@ -42,6 +44,8 @@ pub struct Ostler {
     /// Taken out of the configuration, and not gone yet.
     pub(super) leaving: BTreeMap<PoolName, Leaving>,
     pub(super) log: Logger,
+    /// Who writes it, unless nobody is to.
+    scribe: Option<Scribe>,
 }
 
 pub(super) struct Running {
@@ -81,6 +85,14 @@ impl Ostler {
     pub(super) async fn start_with(builder: Builder) -> Result<Self, Error> {
         let Builder { config, log, backends, placement, seed, faults, subscribers } = builder;
         let seed = seed.unwrap_or_else(|| fastrand::u64(..));
+        let (scribe, log) = match log {
+            None => (None, Logger::root(Discard, o!())),
+            Some(log) if placement == Placement::Here => (None, log),
+            Some(log) => {
+                let (scribe, log) = Scribe::employ(log).map_err(Error::not_started)?;
+                (Some(scribe), log)
+            }
+        };
         let tree_log = log.new(o!("instance" => config.instance.clone()));
         let tree = Tree::start(placement, seed, faults, tree_log).await.map_err(Error::not_started)?;
         for subscriber in subscribers {
@@ -95,6 +107,7 @@ impl Ostler {
             pools: BTreeMap::new(),
             leaving: BTreeMap::new(),
             log: log.clone(),
+            scribe,
         };
         for (name, spec) in &config.pools {
             let own = backends.get(name).cloned();
@@ -175,8 +188,8 @@ impl Ostler {
     /// As [`shutdown`](Self::shutdown).
     pub async fn shutdown_within(mut self, grace: Duration) -> Result<(), Error> {
         let Some(tree) = self.tree.take() else { return Ok(()) };
-        let (pools, lock) = (self.take_pools(), self.lock.take());
-        end(tree, pools, grace, self.stopper.clone(), self.log.clone(), lock).await
+        let (pools, lock, scribe) = (self.take_pools(), self.lock.take(), self.scribe.take());
+        end(tree, pools, grace, self.stopper.clone(), self.log.clone(), scribe, lock).await
     }
 
     /// All that must be ended, those that are leaving too.
@@ -275,10 +288,11 @@ impl Drop for Ostler {
     fn drop(&mut self) {
         let Some(tree) = self.tree.take() else { return };
         let (pools, log) = (self.take_pools(), self.log.clone());
-        let lock = self.lock.take();
+        let (lock, scribe) = (self.lock.take(), self.scribe.take());
         let runtime = tree.runtime.clone();
         runtime.spawn(async move {
-            if let Err(error) = end(tree, pools, Duration::ZERO, Stopper::new(), log.clone(), lock).await {
+            let ended = end(tree, pools, Duration::ZERO, Stopper::new(), log.clone(), scribe, lock);
+            if let Err(error) = ended.await {
                 warn!(log, "dropped without shutdown"; "cause" => %error);
             }
         });
@@ -305,6 +319,7 @@ async fn end(
     grace: Duration,
     stopper: Stopper,
     log: Logger,
+    scribe: Option<Scribe>,
     lock: Option<InstanceLock>,
 ) -> Result<(), Error> {
     info!(log, "shutting down"; "grace" => ?grace);
@@ -334,6 +349,10 @@ async fn end(
         tree.end().await;
     };
     let ended = by(&home, patient_until + ENDED, quiet).await.is_some();
+    if let Some(scribe) = scribe {
+        // What is not by now may be yet, as long as the process lives.
+        by(&home, patient_until + WRITTEN, scribe.written()).await;
+    }
     let left = (patient_until + STOPPED).saturating_duration_since(Instant::now());
     if !(tree.stop(left).await && ended) {
         warn!(log, "the actors did not stop in time and are left behind");

@@ -14,12 +14,20 @@ use crate::model::PoolName;
 #[must_use = "nothing starts before `start`"]
 pub struct Builder {
     pub(super) config: Config,
-    pub(super) log: Option<Logger>,
+    pub(super) log: Option<Log>,
     pub(super) backends: BTreeMap<PoolName, Arc<dyn Backend>>,
     pub(super) placement: Placement,
     pub(super) seed: Option<u64>,
     pub(super) faults: Faults,
     pub(super) subscribers: Vec<Subscriber>,
+}
+
+/// An application's.
+#[derive(Debug)]
+pub(super) struct Log {
+    pub(super) to: Logger,
+    /// Whether it may hold up whoever says something to it.
+    pub(super) may_block: bool,
 }
 
 impl Builder {
@@ -39,7 +47,14 @@ impl Builder {
     /// are kept; how many more there were, and over how many it has panicked, it is told when it takes some again.
     /// Default: nowhere.
     pub fn logger(mut self, log: Logger) -> Self {
-        self.log = Some(log);
+        self.log = Some(Log { to: log, may_block: true });
+        self
+    }
+
+    /// As [`logger`](Self::logger), without a thread and a queue of its own: for a log that has both, as `slog_async`'s
+    /// has. It is called on the threads that supervise, which it must neither hold up nor panic on.
+    pub fn nonblocking_logger(mut self, log: Logger) -> Self {
+        self.log = Some(Log { to: log, may_block: false });
         self
     }
 

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::builder::Builder;
+use super::builder::{Builder, Log};
 use super::lock::InstanceLock;
 use super::reload::Leaving;
 use super::scribe::Scribe;
@@ -87,11 +87,11 @@ impl Ostler {
         let seed = seed.unwrap_or_else(|| fastrand::u64(..));
         let (scribe, log) = match log {
             None => (None, Logger::root(Discard, o!())),
-            Some(log) if placement == Placement::Here => (None, log),
-            Some(log) => {
-                let (scribe, log) = Scribe::employ(log).map_err(Error::not_started)?;
+            Some(Log { to, may_block: true }) if placement == Placement::OwnThreads => {
+                let (scribe, log) = Scribe::employ(to).map_err(Error::not_started)?;
                 (Some(scribe), log)
             }
+            Some(log) => (None, log.to),
         };
         let tree_log = log.new(o!("instance" => config.instance.clone()));
         let tree = Tree::start(placement, seed, faults, tree_log).await.map_err(Error::not_started)?;

@@ -145,7 +145,7 @@ async fn play(
 
     stage.begin("starting the pool", 1);
     let started = Instant::now();
-    let ostler = Ostler::builder(settings.config.clone()).logger(log.clone()).start().await?;
+    let ostler = Ostler::builder(settings.config.clone()).nonblocking_logger(log.clone()).start().await?;
     let pool = ostler.pool(POOL)?;
     pool.ready(PATIENCE).await?;
     let start = Start { ready: pool.status().ready, ms: millis(started.elapsed()) };

@@ -29,7 +29,7 @@ pub(crate) async fn exec(args: &ExecArgs, log: LogArgs) -> anyhow::Result<u8> {
     let ostler = tokio::select! {
         biased;
         caught = signals.stop() => return Ok(caught.status()),
-        started = Ostler::builder(config).logger(log.logger().clone()).start() => started?,
+        started = Ostler::builder(config).nonblocking_logger(log.logger().clone()).start() => started?,
     };
     let status = run(&ostler, args, &mut signals, grace).await;
     ostler.shutdown_within(Duration::ZERO).await?;

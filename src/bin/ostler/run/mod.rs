@@ -27,7 +27,7 @@ pub(crate) async fn run(args: &RunArgs, log: LogArgs) -> anyhow::Result<u8> {
     let mut asked = unix::signal(SignalKind::user_defined1()).context("signals")?;
     let mut config = Config::load(&args.config)?;
     let log = Log::start(log, config.log);
-    let mut builder = Ostler::builder(config.clone()).logger(log.logger().clone());
+    let mut builder = Ostler::builder(config.clone()).nonblocking_logger(log.logger().clone());
     let sink = Sink::to(tokio::io::stdout());
     let mut announcer = if args.json {
         Announcer::events(&mut builder, &sink, log.logger())

@@ -87,7 +87,7 @@ async fn run(
     cast: impl Fn(&PoolName, &PoolSpec) -> Cast,
 ) -> anyhow::Result<Outcome> {
     let clock = settings.clock();
-    let mut builder = Ostler::builder(settings.config.clone()).logger(log.clone()).seed(seed);
+    let mut builder = Ostler::builder(settings.config.clone()).nonblocking_logger(log.clone()).seed(seed);
     if clock == Clock::Virtual {
         builder = builder.on_this_thread();
     }

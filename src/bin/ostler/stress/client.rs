@@ -175,7 +175,11 @@ impl Client {
                     world.breach(Breach::Late, words);
                 }
                 match error.kind() {
-                    ErrorKind::TimedOut { .. } => drop(world.board.tally.timeouts.one()),
+                    ErrorKind::TimedOut { .. } => {
+                        world.board.tally.timeouts.one();
+                        // It waited for longer than whoever was served.
+                        world.board.latencies.record(Timed::Acquire, begins.elapsed());
+                    }
                     ErrorKind::Overloaded { .. } | ErrorKind::Exhausted { .. } => {
                         world.board.tally.refused.one();
                         sleep(Duration::from_millis(self.rng.u64(1..20))).await;
@@ -184,6 +188,7 @@ impl Client {
                 }
             }
             Err(_) if cut.is_none() => {
+                world.board.latencies.record(Timed::Acquire, begins.elapsed());
                 world.breach(
                     Breach::Late,
                     format!("an acquire with {limit:?} did not end within {patience:?}"),

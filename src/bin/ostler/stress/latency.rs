@@ -12,7 +12,7 @@ const DIGITS: u8 = 3;
 /// What is timed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Timed {
-    /// From the moment a lease was wanted to having it.
+    /// From the moment a lease was wanted to having it, or to having no time left for it.
     Acquire,
     /// Commands, from call to result.
     Exec,
@@ -51,10 +51,15 @@ impl Latencies {
     }
 
     pub(super) fn record(&self, timed: Timed, took: Duration) {
+        self.record_all(timed, took, 1);
+    }
+
+    /// So many that took the same.
+    pub(super) fn record_all(&self, timed: Timed, took: Duration, count: u64) {
         let ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-        self.all()[timed as usize].saturating_record(ns);
+        self.all()[timed as usize].saturating_record_n(ns, count);
         if timed == Timed::Acquire {
-            self.recent().saturating_record(ns);
+            self.recent().saturating_record_n(ns, count);
         }
     }
 

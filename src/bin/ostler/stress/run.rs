@@ -16,6 +16,8 @@ use super::checker::{Breach, Grown, Violation};
 use super::client::Client;
 use super::faults::{self, Clock, Faults};
 use super::finale::{self, End};
+use super::latency::Timed;
+use super::pace::Missed;
 use super::sampler::{self, Sampler};
 use super::settings::Settings;
 use super::tally::Counts;
@@ -121,6 +123,10 @@ async fn run(
         Clock::Real => on_threads(&world).await?,
     }
     let lasted = world.now();
+    for Missed { turns, waited } in world.pace.missed(&board) {
+        board.tally.missed.add(turns);
+        board.latencies.record_all(Timed::Acquire, waited, turns);
+    }
     harming.abort();
     // Nothing of it is left to come when it has ended; how it did is what was asked for.
     drop(harming.await);

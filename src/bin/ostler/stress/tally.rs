@@ -16,6 +16,8 @@ pub(super) struct Tally {
     pub(super) panics: Count,
     /// Acquires that ran out of time.
     pub(super) timeouts: Count,
+    /// Arrivals that were due and had not begun when the load ended.
+    pub(super) missed: Count,
     /// Acquires refused because too many waited, or nothing was ready.
     pub(super) refused: Count,
     /// Operations that did not come to their end because the runtime was lost.
@@ -38,7 +40,12 @@ pub(super) struct Count(AtomicU64);
 impl Count {
     /// Adds one; answers what it was.
     pub(super) fn one(&self) -> u64 {
-        self.0.fetch_add(1, Ordering::Relaxed)
+        self.add(1)
+    }
+
+    /// Adds some; answers what it was.
+    pub(super) fn add(&self, some: u64) -> u64 {
+        self.0.fetch_add(some, Ordering::Relaxed)
     }
 
     pub(super) fn get(&self) -> u64 {
@@ -54,6 +61,7 @@ pub(super) struct Counts {
     pub(super) cancels: u64,
     pub(super) panics: u64,
     pub(super) timeouts: u64,
+    pub(super) missed: u64,
     pub(super) refused: u64,
     pub(super) lost_operations: u64,
     pub(super) waits_judged: u64,
@@ -77,6 +85,7 @@ impl Tally {
             cancels: self.cancels.get(),
             panics: self.panics.get(),
             timeouts: self.timeouts.get(),
+            missed: self.missed.get(),
             refused: self.refused.get(),
             lost_operations: self.lost.get(),
             waits_judged: self.waits.get(),
@@ -95,6 +104,7 @@ impl Counts {
         self.cancels += other.cancels;
         self.panics += other.panics;
         self.timeouts += other.timeouts;
+        self.missed += other.missed;
         self.refused += other.refused;
         self.lost_operations += other.lost_operations;
         self.waits_judged += other.waits_judged;

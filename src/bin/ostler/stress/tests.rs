@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use clap::Parser as _;
 use fastrand::Rng;
@@ -14,6 +15,7 @@ use slog::{Discard, Logger, o};
 use super::board::Board;
 use super::checker::Breach;
 use super::faults::{self, Fault, Faults, Inflicted, Scene};
+use super::latency::Timed;
 use super::run::{Outcome, play_with};
 use super::scenario::Scenario;
 use super::settings::Settings;
@@ -41,6 +43,10 @@ enum Flaw {
     Leaky,
     /// Makes three runtimes in all.
     Barren,
+    /// Makes none.
+    Absent,
+    /// Takes a tenth of a second for each operation.
+    Slow,
 }
 
 #[derive(Debug)]
@@ -51,8 +57,11 @@ struct FlawedInstance {
 
 impl Flawed {
     fn new(flaw: Flaw) -> Self {
-        let lies = flaw == Flaw::Careless;
-        let script = move |point| if lies && point == Point::Reset { Act::Lie } else { Act::Work };
+        let script = move |point| match (flaw, point) {
+            (Flaw::Careless, Point::Reset) => Act::Lie,
+            (Flaw::Slow, Point::Operation) => Act::Slow(Duration::from_millis(100)),
+            _ => Act::Work,
+        };
         Self { fake: Fake::scripted(Named(script)), flaw, launches: Arc::default() }
     }
 }
@@ -78,7 +87,12 @@ impl Backend for Flawed {
 
     fn launch(&self, launch: Launch) -> BoxFuture<Result<Launched, BackendError>> {
         let flaw = self.flaw;
-        if flaw == Flaw::Barren && self.launches.fetch_add(1, Ordering::Relaxed) >= 3 {
+        let most = match flaw {
+            Flaw::Barren => 3,
+            Flaw::Absent => 0,
+            _ => u64::MAX,
+        };
+        if self.launches.fetch_add(1, Ordering::Relaxed) >= most {
             return Box::pin(async { Err(BackendError::passing("launch", "barren")) });
         }
         let launched = self.fake.launch(launch);
@@ -144,8 +158,12 @@ fn settings(words: &[&str]) -> Arc<Settings> {
 }
 
 fn play(flaw: Flaw, seed: u64, words: &[&str]) -> Outcome {
+    play_on(&Arc::new(Board::new()), flaw, seed, words)
+}
+
+fn play_on(board: &Arc<Board>, flaw: Flaw, seed: u64, words: &[&str]) -> Outcome {
     let log = Logger::root(Discard, o!());
-    play_with(&settings(words), seed, &Arc::new(Board::new()), &log, |_, _| {
+    play_with(&settings(words), seed, board, &log, |_, _| {
         let flawed = Flawed::new(flaw);
         let backend: Arc<dyn Backend> = Arc::new(flawed.clone());
         (Arc::new(Harmless(flawed)) as Arc<dyn Faults>, Some(backend))
@@ -207,4 +225,26 @@ fn all_faults_together_break_nothing_and_one_seed_is_one_trace() {
     }
     traces.dedup();
     assert_eq!(traces.len(), 3, "the trace tells runs apart");
+}
+
+#[test]
+fn whoever_got_no_lease_has_waited_too() {
+    let board = Arc::new(Board::new());
+    let words = ["--for", "5s", "--arrivals", "100", "--faults", "none"];
+    let counts = play_on(&board, Flaw::Absent, 5, &words).counts;
+    let acquire = board.latencies.quantiles(Timed::Acquire);
+    assert_eq!((counts.leases, acquire.count), (0, counts.timeouts + counts.missed), "{counts:?}");
+    assert!(counts.timeouts > 10 && counts.missed > 400 && acquire.count >= 500, "{counts:?}");
+    assert!(acquire.p50_ms > 1000.0 && acquire.max_ms > 4000.0, "{acquire:?}");
+}
+
+#[test]
+fn each_lease_of_a_burst_is_timed_from_its_arrival() {
+    let board = Arc::new(Board::new());
+    let words = ["--for", "60s", "--arrivals", "0.2", "--faults", "none", "--workload", "bursts"];
+    let counts = play_on(&board, Flaw::Slow, 6, &words).counts;
+    let acquire = board.latencies.quantiles(Timed::Acquire);
+    assert_eq!(acquire.count, 36, "{counts:?}");
+    // Six operations of the first lease, and as many of the second.
+    assert!(acquire.p50_ms > 600.0 && acquire.p90_ms > 1200.0, "{acquire:?}");
 }

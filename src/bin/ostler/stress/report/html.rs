@@ -167,6 +167,7 @@ fn counts(report: &Report<'_>, page: &mut String) -> std::fmt::Result {
         ("cancels", of.cancels),
         ("panics", of.panics),
         ("timeouts", of.timeouts),
+        ("arrivals never begun", of.missed),
         ("refused", of.refused),
         ("operations lost to faults", of.lost_operations),
     ];

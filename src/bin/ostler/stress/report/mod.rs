@@ -90,8 +90,10 @@ impl<'a> Report<'a> {
             settings,
             verdict,
             acquire_timed_from: match settings.arrivals {
-                Some(_) => "the intended start: late starts count (no coordinated omission)",
-                None => "the call: service time under a closed loop",
+                Some(_) => {
+                    "the intended start: late starts, timeouts and arrivals that were never begun count (no coordinated omission)"
+                }
+                None => "the call: service time under a closed loop; timeouts count",
             },
             latencies: Timed::ALL.map(|timed| (timed.name(), all.quantiles(timed))).into(),
             curves: Timed::ALL.map(|timed| (timed.name(), all.curve(timed))).into(),
@@ -153,11 +155,14 @@ impl<'a> Report<'a> {
         for (fault, why) in &self.settings.left_out {
             let _ = writeln!(text, "           not {fault}: {why}");
         }
-        let Counts { cancels, panics, timeouts, refused, lost_operations, .. } = &self.counts;
+        let Counts { cancels, panics, timeouts, missed, refused, lost_operations, .. } = &self.counts;
         let _ = writeln!(
             text,
             "clients    {cancels} cancels, {panics} panics, {timeouts} timeouts, {refused} refused, {lost_operations} operations lost"
         );
+        if self.settings.arrivals.is_some() {
+            let _ = writeln!(text, "           {missed} arrivals were due and not begun when the load ended");
+        }
         let _ = writeln!(
             text,
             "\n{}\nacquire is timed from {}; {:.0} leases a second",

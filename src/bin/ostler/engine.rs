@@ -39,9 +39,10 @@ pub(crate) fn ask(
     stream.set_write_timeout(Some(limit))?;
     // The old version, because its answers end with the connection.
     let length = body.len();
-    write!(stream, "{method} {path} HTTP/1.0\r\nHost: engine\r\nContent-Length: {length}\r\n")?;
-    write!(stream, "Content-Type: application/x-tar\r\n\r\n")?;
-    stream.write_all(body)?;
+    // In one piece, since an engine may answer to the first and close.
+    let head = format!("{method} {path} HTTP/1.0\r\nHost: engine\r\nContent-Length: {length}\r\n");
+    let request = [head.as_bytes(), b"Content-Type: application/x-tar\r\n\r\n", body].concat();
+    stream.write_all(&request)?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).with_context(|| format!("{method} {path}"))?;
     let end = answer.windows(4).position(|window| window == b"\r\n\r\n").context("no answer of an engine")?;

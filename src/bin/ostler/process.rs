@@ -36,6 +36,11 @@ impl Process {
         stat(pid).map(|stat| Self { pid, started: stat.started })
     }
 
+    /// Whose child it is.
+    pub(crate) fn parent(self) -> Option<Self> {
+        Self::find(stat(self.pid).filter(|stat| stat.started == self.started)?.parent)
+    }
+
     /// All there are, with their parents.
     pub(crate) fn all() -> io::Result<Vec<(Self, u32)>> {
         let mut all = Vec::new();

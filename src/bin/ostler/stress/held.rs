@@ -69,6 +69,10 @@ impl Held {
         if judged {
             world.board.tally.waits.one();
         }
+        // Where nothing is real it costs nothing; between two samples a pool may come and go.
+        if target.is_fake() {
+            world.count(target);
+        }
         let number = world.board.tally.leases.one();
         let token = Token { run: world.run, pool: place, runtime: runtime.0, lease: number };
         world.live().insert(number);

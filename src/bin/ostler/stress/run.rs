@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use ostler::backend::Backend;
 use ostler::model::PoolSpec;
-use ostler::{Events, Ostler, PoolName};
+use ostler::{Change, Events, Ostler, PoolName};
 use slog::Logger;
 use tokio::sync::mpsc;
 use tokio::task::{LocalSet, spawn_local};
@@ -214,6 +214,11 @@ async fn hear(world: Arc<World>, mut events: Events) {
         world.trace(|trace| trace.add_shown(&event.change));
         for target in world.targets.iter().filter(|target| *target.pool.name() == event.pool) {
             target.docket.hear(&event.change, world.stamps.next());
+            if let Change::Ready { handle, .. } = &event.change
+                && target.has_keepers()
+            {
+                target.keepers.announced(handle);
+            }
         }
         if events.dropped() > lost {
             lost = events.dropped();

@@ -8,10 +8,9 @@ use slog::warn;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::board::Sample;
-use super::checker::{Breach, Census, Grown, Growth, Vitals};
+use super::checker::{Allowance, Breach, Census, Grown, Growth, Vitals, excess};
 use super::faults::Clock;
 use super::world::{Target, World};
-use ostler::model::BackendSpec;
 
 /// How often a run is looked at.
 const REAL: Duration = Duration::from_millis(250);
@@ -83,24 +82,19 @@ impl Sampler {
     }
 
     fn count(&mut self) -> std::io::Result<()> {
-        if self.ticks.is_multiple_of(EACH) {
-            for target in &self.world.targets {
-                let Some(there) = target.faults.count() else { continue };
-                self.world.board.tally.engine_looks.one();
-                if there > target.limit() {
-                    let words = format!(
-                        "pool {}: {there} runtimes at once, where {} may be",
-                        target.pool.name(),
-                        target.limit()
-                    );
-                    self.world.breach(Breach::Exceeded, words);
-                }
-            }
+        let dear = !self.ticks.is_multiple_of(EACH);
+        for target in self.world.targets.iter().filter(|target| target.is_fake() || !dear) {
+            self.world.count(target);
         }
         let Some(census) = &mut self.census else { return Ok(()) };
         let world = Arc::clone(&self.world);
-        if let Some((breach, what)) = census.count()? {
-            world.breach(breach, what);
+        let allowances = world.targets.iter().filter(|target| target.has_keepers()).map(|target| Allowance {
+            pool: target.pool.name(),
+            limit: target.limit(),
+            keepers: &target.keepers,
+        });
+        for what in excess(&Census::at_once()?, &allowances.collect::<Vec<_>>()) {
+            world.breach(Breach::Exceeded, what);
         }
         if self.ticks.is_multiple_of(EACH) {
             for (breach, what) in census.survivors(|token| world.is_live(token))? {
@@ -129,10 +123,8 @@ pub(super) async fn sample(sampler: Rc<RefCell<Sampler>>) {
 /// What there is to look at: processes, on this host or in containers of it, if any pool makes such.
 pub(super) fn census(world: &World) -> Option<Census> {
     let real = || world.targets.iter().filter(|target| !target.is_fake());
-    let keepers = real().filter(|target| matches!(target.spec.backend, BackendSpec::Process(_)));
-    let limit = keepers.map(Target::limit).sum();
     let graces = real().map(|target| target.spec.reset_timeout + target.spec.retire_timeout);
-    Some(Census::new(limit, world.run, graces.max()? + Duration::from_secs(10)))
+    Some(Census::new(world.run, graces.max()? + Duration::from_secs(10)))
 }
 
 fn figures(world: &World, vitals: Vitals) -> Sample {

@@ -28,8 +28,8 @@ pub(super) struct Tally {
     pub(super) looks: Count,
     /// Times all processes of this host were looked at.
     pub(super) scans: Count,
-    /// Times an engine was asked for what it has.
-    pub(super) engine_looks: Count,
+    /// Times the runtimes of a pool were counted past the pool, at its engine or fake.
+    pub(super) backend_looks: Count,
     pub(super) faults: [Count; Fault::ALL.len()],
 }
 
@@ -67,7 +67,7 @@ pub(super) struct Counts {
     pub(super) waits_judged: u64,
     pub(super) looks: u64,
     pub(super) scans: u64,
-    pub(super) engine_looks: u64,
+    pub(super) backend_looks: u64,
     /// By kind; those that never came are left out.
     pub(super) faults: BTreeMap<&'static str, u64>,
 }
@@ -91,7 +91,7 @@ impl Tally {
             waits_judged: self.waits.get(),
             looks: self.looks.get(),
             scans: self.scans.get(),
-            engine_looks: self.engine_looks.get(),
+            backend_looks: self.backend_looks.get(),
             faults: faults.filter(|(_, count)| *count > 0).collect(),
         }
     }
@@ -110,7 +110,7 @@ impl Counts {
         self.waits_judged += other.waits_judged;
         self.looks += other.looks;
         self.scans += other.scans;
-        self.engine_looks += other.engine_looks;
+        self.backend_looks += other.backend_looks;
         for (name, count) in &other.faults {
             *self.faults.entry(name).or_default() += count;
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::Parser as _;
 use fastrand::Rng;
+use ostler::RuntimeId;
 use ostler::backend::fake::{Act, Fake, Point};
 use ostler::backend::{Backend, BackendError, BoxFuture, Instance, Launch, Launched, Residue};
 use ostler::config::{Config, Format};
@@ -45,6 +46,8 @@ enum Flaw {
     Barren,
     /// Makes none.
     Absent,
+    /// Makes another one beside each.
+    Lavish,
     /// Takes a tenth of a second for each operation.
     Slow,
 }
@@ -52,6 +55,7 @@ enum Flaw {
 #[derive(Debug)]
 struct FlawedInstance {
     instance: Option<Box<dyn Instance>>,
+    _beside: Option<Box<dyn Instance>>,
     flaw: Flaw,
 }
 
@@ -95,10 +99,16 @@ impl Backend for Flawed {
         if self.launches.fetch_add(1, Ordering::Relaxed) >= most {
             return Box::pin(async { Err(BackendError::passing("launch", "barren")) });
         }
+        let another = Launch { pool: launch.pool.clone(), runtime: RuntimeId(launch.runtime.0 + 1_000_000) };
+        let another = (flaw == Flaw::Lavish).then(|| self.fake.launch(another));
         let launched = self.fake.launch(launch);
         Box::pin(async move {
             let Launched { control, data, exit, instance } = launched.await?;
-            let instance = Box::new(FlawedInstance { instance: Some(instance), flaw });
+            let beside = match another {
+                Some(another) => Some(another.await?.instance),
+                None => None,
+            };
+            let instance = Box::new(FlawedInstance { instance: Some(instance), _beside: beside, flaw });
             Ok(Launched { control, data, exit, instance })
         })
     }
@@ -146,6 +156,10 @@ impl Faults for Harmless {
 
     fn alive(&self) -> u64 {
         self.0.fake.census().alive
+    }
+
+    fn count(&self) -> Option<usize> {
+        usize::try_from(self.alive()).ok()
     }
 }
 
@@ -195,13 +209,22 @@ fn a_backend_that_does_not_clean_is_found_out() {
 
 #[test]
 fn a_backend_that_does_not_destroy_is_found_out() {
-    assert_eq!(breaches(&play(Flaw::Leaky, 3, &SHORT)), [Breach::Leaked]);
+    // What it leaves beside what it makes anew is too much already.
+    assert_eq!(breaches(&play(Flaw::Leaky, 3, &SHORT)), [Breach::Exceeded, Breach::Leaked]);
 }
 
 #[test]
 fn a_slot_that_never_comes_back_is_found_out() {
     let outcome = play(Flaw::Barren, 4, &SHORT);
     assert!(breaches(&outcome).contains(&Breach::Lost), "{:?}", outcome.violations);
+}
+
+#[test]
+fn a_backend_that_makes_too_many_is_found_out() {
+    let outcome = play(Flaw::Lavish, 5, &SHORT);
+    assert_eq!(breaches(&outcome), [Breach::Exceeded]);
+    let words = &outcome.violations[0].what;
+    assert!(words.starts_with("pool p: ") && words.ends_with("runtimes at once, where 4 may be"), "{words}");
 }
 
 #[test]

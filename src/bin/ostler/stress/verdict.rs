@@ -57,12 +57,15 @@ const fn promise(breach: Breach) -> (&'static str, &'static str) {
 fn evidence(breach: Breach, settings: &Settings, outcomes: &[Outcome], counts: &Counts) -> String {
     let runs = outcomes.len();
     match breach {
-        Breach::Exceeded if counts.scans > 0 => format!(
-            "{} looks at /proc, {} at an engine, and {runs} final counts",
-            counts.scans * 8,
-            counts.engine_looks
-        ),
-        Breach::Exceeded => format!("{runs} final counts"),
+        Breach::Exceeded => {
+            let looks = counts.backend_looks;
+            let scans = if counts.scans > 0 {
+                format!("{} looks at /proc, ", counts.scans * 8)
+            } else {
+                String::new()
+            };
+            format!("{scans}{looks} at a backend, and {runs} final counts")
+        }
         Breach::Lost => {
             let slots: usize = settings.config.pools.values().map(|spec| spec.max).sum();
             format!("{slots} slots leased at once, {runs} times")

@@ -10,7 +10,7 @@ use tokio::sync::mpsc::Sender;
 use tokio::time::Instant;
 
 use super::board::Board;
-use super::checker::{Breach, Docket, Ledger};
+use super::checker::{Breach, Docket, Keepers, Ledger};
 use super::faults::{Clock, Fault, Faults, Orders};
 use super::pace::Pace;
 use super::settings::Settings;
@@ -48,6 +48,7 @@ pub(super) struct Target {
     pub(super) spec: PoolSpec,
     pub(super) ledger: Ledger,
     pub(super) docket: Docket,
+    pub(super) keepers: Keepers,
     pub(super) orders: Orders,
     pub(super) faults: Arc<dyn Faults>,
     /// Whether one runtime sees nothing of another, once that is known.
@@ -115,6 +116,19 @@ impl World {
         self.board.violations.add(breach, self.now(), what);
     }
 
+    /// Counts a pool's runtimes past the pool, where that can be done.
+    pub(super) fn count(&self, target: &Target) {
+        let Some(there) = target.faults.count() else { return };
+        self.board.tally.backend_looks.one();
+        let (pool, limit) = (target.pool.name(), target.limit());
+        if there > limit {
+            self.breach(
+                Breach::Exceeded,
+                format!("pool {pool}: {there} runtimes at once, where {limit} may be"),
+            );
+        }
+    }
+
     /// Adds to the fingerprint, where one run is the same as the next.
     pub(super) fn trace(&self, add: impl FnOnce(&mut Trace)) {
         if let Some(trace) = &self.trace {
@@ -155,6 +169,7 @@ impl Target {
             spec,
             ledger: Ledger::default(),
             docket: Docket::new(patience),
+            keepers: Keepers::default(),
             orders: Orders::default(),
             faults,
             private: OnceLock::new(),
@@ -163,6 +178,11 @@ impl Target {
 
     pub(super) fn is_fake(&self) -> bool {
         matches!(self.spec.backend, BackendSpec::Fake(_))
+    }
+
+    /// Whether a process of this host stands beside each runtime.
+    pub(super) fn has_keepers(&self) -> bool {
+        matches!(self.spec.backend, BackendSpec::Process(_))
     }
 
     /// Whether runtimes are cleaned between leases.

@@ -13,8 +13,6 @@ const KEEPER: &[u8] = b"ostler-guest\0keeper\0";
 /// Looks at the processes of this host.
 #[derive(Debug)]
 pub(in super::super) struct Census {
-    /// Runtimes that may be there at once.
-    limit: usize,
     /// Of the tokens that are ours.
     run: u64,
     /// How long a process may outlive its lease.
@@ -24,8 +22,8 @@ pub(in super::super) struct Census {
 }
 
 impl Census {
-    pub(in super::super) fn new(limit: usize, run: u64, grace: Duration) -> Self {
-        Self { limit, run, grace, late: BTreeMap::new() }
+    pub(in super::super) fn new(run: u64, grace: Duration) -> Self {
+        Self { run, grace, late: BTreeMap::new() }
     }
 
     /// Keepers of ours: processes beside each of which one runtime lives.
@@ -38,13 +36,12 @@ impl Census {
         child.is_alive() && child.text("cmdline").starts_with(KEEPER)
     }
 
-    /// Whether there are more runtimes at this moment than there may be.
-    pub(in super::super) fn count(&self) -> io::Result<Option<(Breach, String)>> {
-        let seen = Self::keepers()?;
+    /// Keepers that are there at one moment: this one.
+    pub(in super::super) fn at_once() -> io::Result<Vec<Process>> {
+        let mut there = Self::keepers()?;
         // All that were seen before this moment and are there after it were there at it.
-        let there = seen.iter().filter(|keeper| keeper.is_alive()).count();
-        let words = || format!("{there} runtimes at once, where {} may be", self.limit);
-        Ok((there > self.limit).then(|| (Breach::Exceeded, words())))
+        there.retain(|keeper| keeper.is_alive());
+        Ok(there)
     }
 
     /// Processes that have outlived their lease for too long.

@@ -15,6 +15,7 @@
 mod breach;
 mod census;
 mod docket;
+mod keepers;
 mod ledger;
 mod order;
 mod remains;
@@ -23,6 +24,7 @@ mod vitals;
 pub(super) use breach::{Breach, Violation, Violations};
 pub(super) use census::Census;
 pub(super) use docket::{Docket, Loss};
+pub(super) use keepers::{Allowance, Keepers, excess};
 pub(super) use ledger::{Arrival, Entered, Ledger};
 pub(super) use remains::Remains;
 pub(super) use vitals::{Grown, Growth, Vitals};

@@ -181,4 +181,8 @@ impl Faults for Staged {
     fn alive(&self) -> u64 {
         self.fake.census().alive
     }
+
+    fn count(&self) -> Option<usize> {
+        usize::try_from(self.alive()).ok()
+    }
 }

@@ -19,6 +19,8 @@ const BEYOND: Duration = Duration::from_secs(2);
 /// How long what was ended may take to be gone.
 const GONE: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Until an engine that did not answer is asked again.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// How it ended.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -116,6 +118,7 @@ async fn make_whole(world: &Arc<World>, place: usize) {
         let (there, limit) = (leases.len(), target.limit());
         world.breach(Breach::Exceeded, format!("pool {name}: {there} leases at once where {limit} may be"));
     }
+    count(world, target).await;
     let now = world.stamps.next();
     let enter = |lease| {
         let arrival = Arrival { client: usize::MAX, began: now, queued: None, granted: now };
@@ -127,6 +130,19 @@ async fn make_whole(world: &Arc<World>, place: usize) {
     }
     for lease in held {
         lease.release(false);
+    }
+}
+
+/// Counts the runtimes of a pool that is whole. What is promised must be seen.
+async fn count(world: &World, target: &Target) {
+    let started = Instant::now();
+    while let Err(error) = world.count(target) {
+        if started.elapsed() >= GONE {
+            let words = format!("pool {}: not looked at: {error:#}", target.pool.name());
+            world.breach(Breach::Exceeded, words);
+            return;
+        }
+        sleep(AGAIN).await;
     }
 }
 
@@ -169,9 +185,10 @@ async fn left(world: &World) -> Vec<String> {
 fn look(world: &World) -> Vec<String> {
     let mut left = Vec::new();
     for Target { pool, faults, .. } in &world.targets {
-        let alive = faults.alive();
-        if alive > 0 {
-            left.push(format!("pool {}: {alive} runtimes of the backend", pool.name()));
+        match faults.alive() {
+            Ok(0) => {}
+            Ok(alive) => left.push(format!("pool {}: {alive} runtimes of the backend", pool.name())),
+            Err(error) => left.push(format!("pool {}: not looked at: {error:#}", pool.name())),
         }
     }
     if world.clock == Clock::Virtual {
@@ -180,12 +197,12 @@ fn look(world: &World) -> Vec<String> {
     if let Some(census) = census(world) {
         match census.left() {
             Ok(processes) => left.extend(processes),
-            Err(error) => left.push(format!("unknown: the processes can't be looked at: {error}")),
+            Err(error) => left.push(format!("not looked at: the processes: {error}")),
         }
     }
     match Remains::of_this_process(&world.settings.config.state_dir) {
         Some(remains) => left.extend(remains.list()),
-        None => left.push("unknown: this process can't be looked at".to_owned()),
+        None => left.push("not looked at: this process".to_owned()),
     }
     left
 }

@@ -71,7 +71,7 @@ impl Held {
         }
         // Where nothing is real it costs nothing; between two samples a pool may come and go.
         if target.is_fake() {
-            world.count(target);
+            drop(world.count(target));
         }
         let number = world.board.tally.leases.one();
         let token = Token { run: world.run, pool: place, runtime: runtime.0, lease: number };

@@ -30,6 +30,8 @@ pub(super) struct Tally {
     pub(super) scans: Count,
     /// Times the runtimes of a pool were counted past the pool, at its engine or fake.
     pub(super) backend_looks: Count,
+    /// Times that could not be done.
+    pub(super) unanswered: Count,
     pub(super) faults: [Count; Fault::ALL.len()],
 }
 
@@ -68,6 +70,7 @@ pub(super) struct Counts {
     pub(super) looks: u64,
     pub(super) scans: u64,
     pub(super) backend_looks: u64,
+    pub(super) unanswered: u64,
     /// By kind; those that never came are left out.
     pub(super) faults: BTreeMap<&'static str, u64>,
 }
@@ -92,6 +95,7 @@ impl Tally {
             looks: self.looks.get(),
             scans: self.scans.get(),
             backend_looks: self.backend_looks.get(),
+            unanswered: self.unanswered.get(),
             faults: faults.filter(|(_, count)| *count > 0).collect(),
         }
     }
@@ -111,6 +115,7 @@ impl Counts {
         self.looks += other.looks;
         self.scans += other.scans;
         self.backend_looks += other.backend_looks;
+        self.unanswered += other.unanswered;
         for (name, count) in &other.faults {
             *self.faults.entry(name).or_default() += count;
         }

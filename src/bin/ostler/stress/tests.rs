@@ -46,6 +46,8 @@ enum Flaw {
     Barren,
     /// Makes none.
     Absent,
+    /// Does not say what there is.
+    Mute,
     /// Makes another one beside each.
     Lavish,
     /// Takes a tenth of a second for each operation.
@@ -154,12 +156,13 @@ impl Faults for Harmless {
         Box::pin(async { Ok(false) })
     }
 
-    fn alive(&self) -> u64 {
-        self.0.fake.census().alive
+    fn alive(&self) -> anyhow::Result<u64> {
+        anyhow::ensure!(self.0.flaw != Flaw::Mute, "mute");
+        Ok(self.0.fake.census().alive)
     }
 
-    fn count(&self) -> Option<usize> {
-        usize::try_from(self.alive()).ok()
+    fn count(&self) -> anyhow::Result<Option<usize>> {
+        Ok(Some(self.alive()?.try_into()?))
     }
 }
 
@@ -211,6 +214,15 @@ fn a_backend_that_does_not_clean_is_found_out() {
 fn a_backend_that_does_not_destroy_is_found_out() {
     // What it leaves beside what it makes anew is too much already.
     assert_eq!(breaches(&play(Flaw::Leaky, 3, &SHORT)), [Breach::Exceeded, Breach::Leaked]);
+}
+
+#[test]
+fn a_backend_that_does_not_say_what_there_is_has_kept_no_promise() {
+    let outcome = play(Flaw::Mute, 3, &SHORT);
+    assert_eq!(breaches(&outcome), [Breach::Exceeded, Breach::Leaked], "{:?}", outcome.violations);
+    assert_eq!(outcome.violations.len(), 2, "each is told once: {:?}", outcome.violations);
+    assert!(outcome.violations.iter().all(|violation| violation.what.contains("not looked at: mute")));
+    assert!(outcome.counts.unanswered > 0 && outcome.counts.backend_looks == 0, "{:?}", outcome.counts);
 }
 
 #[test]

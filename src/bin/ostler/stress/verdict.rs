@@ -58,7 +58,10 @@ fn evidence(breach: Breach, settings: &Settings, outcomes: &[Outcome], counts: &
     let runs = outcomes.len();
     match breach {
         Breach::Exceeded => {
-            let looks = counts.backend_looks;
+            let looks = match (counts.backend_looks, counts.unanswered) {
+                (looks, 0) => looks.to_string(),
+                (looks, unanswered) => format!("{looks} looks ({unanswered} got no answer)"),
+            };
             let scans = if counts.scans > 0 {
                 format!("{} looks at /proc, ", counts.scans * 8)
             } else {

@@ -117,8 +117,15 @@ impl World {
     }
 
     /// Counts a pool's runtimes past the pool, where that can be done.
-    pub(super) fn count(&self, target: &Target) {
-        let Some(there) = target.faults.count() else { return };
+    ///
+    /// # Errors
+    /// It should have been possible and was not.
+    pub(super) fn count(&self, target: &Target) -> anyhow::Result<()> {
+        let counted = target.faults.count();
+        if counted.is_err() {
+            self.board.tally.unanswered.one();
+        }
+        let Some(there) = counted? else { return Ok(()) };
         self.board.tally.backend_looks.one();
         let (pool, limit) = (target.pool.name(), target.limit());
         if there > limit {
@@ -127,6 +134,7 @@ impl World {
                 format!("pool {pool}: {there} runtimes at once, where {limit} may be"),
             );
         }
+        Ok(())
     }
 
     /// Adds to the fingerprint, where one run is the same as the next.

@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use fastrand::Rng;
 use ostler::PoolName;
 use ostler::model::{ContainerSpec, Limits};
@@ -34,6 +35,11 @@ impl Containers {
             bounds: Bounds::new(limits, spec.workspace_size.max(spec.tmp_size)),
             daemon: daemon.clone(),
         }
+    }
+
+    fn all(&self) -> anyhow::Result<Vec<Container>> {
+        let engine = self.engine.as_ref();
+        engine.context("its engine is not on a unix socket of this host")?.containers()
     }
 
     async fn one(
@@ -119,12 +125,26 @@ impl Faults for Containers {
         })
     }
 
-    fn alive(&self) -> u64 {
-        self.engine.as_ref().and_then(|engine| engine.containers().ok()).map_or(0, |all| all.len() as u64)
+    fn alive(&self) -> anyhow::Result<u64> {
+        Ok(self.all()?.len() as u64)
     }
 
-    fn count(&self) -> Option<usize> {
-        let all = self.engine.as_ref()?.containers().ok()?;
-        Some(all.iter().filter(|container| container.is_up()).count())
+    fn count(&self) -> anyhow::Result<Option<usize>> {
+        Ok(Some(self.all()?.iter().filter(|container| container.is_up()).count()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_engine_that_does_not_answer_has_not_said_that_there_is_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        for socket in [None, Some(directory.path().join("engine.sock"))] {
+            let (spec, limits) = (ContainerSpec::default(), Limits::default());
+            let containers = Containers::new(&PoolName::new("p"), socket, &spec, &limits, &Daemon::default());
+            assert!(containers.alive().is_err() && containers.count().is_err());
+        }
     }
 }

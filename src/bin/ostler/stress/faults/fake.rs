@@ -178,11 +178,11 @@ impl Faults for Staged {
         *self.play.lock() = Acts::default();
     }
 
-    fn alive(&self) -> u64 {
-        self.fake.census().alive
+    fn alive(&self) -> anyhow::Result<u64> {
+        Ok(self.fake.census().alive)
     }
 
-    fn count(&self) -> Option<usize> {
-        usize::try_from(self.alive()).ok()
+    fn count(&self) -> anyhow::Result<Option<usize>> {
+        Ok(Some(self.alive()?.try_into()?))
     }
 }

@@ -44,13 +44,19 @@ pub(super) trait Faults: Send + Sync {
     fn relent(&self) {}
 
     /// Runtimes that still are, as far as only the backend knows.
-    fn alive(&self) -> u64 {
-        0
+    ///
+    /// # Errors
+    /// Nobody knows: the backend can't be asked, or does not answer.
+    fn alive(&self) -> anyhow::Result<u64> {
+        Ok(0)
     }
 
     /// Runtimes there are at this moment, where that can be seen past the pool and all at once.
-    fn count(&self) -> Option<usize> {
-        None
+    ///
+    /// # Errors
+    /// As [`alive`](Self::alive).
+    fn count(&self) -> anyhow::Result<Option<usize>> {
+        Ok(None)
     }
 }
 

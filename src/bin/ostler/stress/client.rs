@@ -47,6 +47,10 @@ impl Client {
         Self { world, number, rng }
     }
 
+    pub(super) fn world(&self) -> &World {
+        &self.world
+    }
+
     /// Takes turns until the run is over.
     pub(super) async fn live(mut self) {
         let world = Arc::clone(&self.world);
@@ -143,7 +147,7 @@ impl Client {
         let (mut polls, mut queued) = (0, None);
         let mut acquire = pin!(target.pool.acquire_with(LeaseRequest::new().timeout(limit)));
         let watched = std::future::poll_fn(|cx| match acquire.as_mut().poll(cx) {
-            Poll::Ready(lease) => Poll::Ready(Some((lease, world.stamps.next()))),
+            Poll::Ready(lease) => Poll::Ready(Some((lease, world.stamps.next(), Instant::now()))),
             Poll::Pending => {
                 polls += 1;
                 if polls >= sure_from && queued.is_none() {
@@ -163,13 +167,13 @@ impl Client {
         let outcome = timeout(patience, watched).await;
         let took = asked.elapsed();
         match outcome {
-            Ok(Some((Ok(lease), granted))) => {
+            Ok(Some((Ok(lease), granted, at))) => {
                 world.board.latencies.record(Timed::Acquire, begins.elapsed());
                 self.count();
-                let arrival = Arrival { client: self.number, began, queued, granted };
+                let arrival = Arrival { client: self.number, began, queued, granted, at };
                 return Some(Held::enter(&world, place, lease, arrival));
             }
-            Ok(Some((Err(error), _))) => {
+            Ok(Some((Err(error), ..))) => {
                 if took > limit + world.slack {
                     let words = format!("an acquire with {limit:?} failed after {took:?}: {error}");
                     world.breach(Breach::Late, words);

@@ -121,7 +121,8 @@ async fn make_whole(world: &Arc<World>, place: usize) {
     count(world, target).await;
     let now = world.stamps.next();
     let enter = |lease| {
-        let arrival = Arrival { client: usize::MAX, began: now, queued: None, granted: now };
+        let arrival =
+            Arrival { client: usize::MAX, began: now, queued: None, granted: now, at: Instant::now() };
         Held::enter(world, place, lease, arrival)
     };
     let held: Vec<_> = leases.into_iter().map(enter).collect();

@@ -11,6 +11,9 @@ impl Client {
     /// Carries out an order to do harm from within.
     pub(super) async fn misbehave(&mut self, held: &mut Held, fault: Fault) {
         held.hurts_itself(fault);
+        if fault.strains() {
+            self.world().strain();
+        }
         let second = Duration::from_secs(1);
         let script = |script: String| Exec::shell(script);
         match fault {
@@ -38,6 +41,9 @@ impl Client {
             }
             Fault::OutputFlood => self.flood(held).await,
             _ => {}
+        }
+        if fault.strains() {
+            self.world().strain();
         }
     }
 

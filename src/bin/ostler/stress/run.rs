@@ -213,7 +213,11 @@ async fn hear(world: Arc<World>, mut events: Events) {
     while let Some(event) = events.next().await {
         world.trace(|trace| trace.add_shown(&event.change));
         for target in world.targets.iter().filter(|target| *target.pool.name() == event.pool) {
-            target.docket.hear(&event.change, world.stamps.next());
+            let known = match world.clock {
+                Clock::Virtual => Duration::ZERO,
+                Clock::Real => event.at.elapsed().unwrap_or_default(),
+            };
+            target.hear(&event.change, world.stamps.next(), known);
             if let Change::Ready { handle, .. } = &event.change
                 && target.has_keepers()
             {

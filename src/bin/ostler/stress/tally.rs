@@ -24,6 +24,10 @@ pub(super) struct Tally {
     pub(super) lost: Count,
     /// Leases that waited and could be judged for their order.
     pub(super) waits: Count,
+    /// Of those, the ones that were overtaken when something had happened that explains it.
+    pub(super) excused: Count,
+    /// Operations lost to a runtime that was found unhealthy for no reason but that the machine was slow.
+    pub(super) unexplained: Count,
     /// Times a lease looked for what others left.
     pub(super) looks: Count,
     /// Times all processes of this host were looked at.
@@ -67,6 +71,8 @@ pub(super) struct Counts {
     pub(super) refused: u64,
     pub(super) lost_operations: u64,
     pub(super) waits_judged: u64,
+    pub(super) overtakings_excused: u64,
+    pub(super) unexplained: u64,
     pub(super) looks: u64,
     pub(super) scans: u64,
     pub(super) backend_looks: u64,
@@ -92,6 +98,8 @@ impl Tally {
             refused: self.refused.get(),
             lost_operations: self.lost.get(),
             waits_judged: self.waits.get(),
+            overtakings_excused: self.excused.get(),
+            unexplained: self.unexplained.get(),
             looks: self.looks.get(),
             scans: self.scans.get(),
             backend_looks: self.backend_looks.get(),
@@ -112,6 +120,8 @@ impl Counts {
         self.refused += other.refused;
         self.lost_operations += other.lost_operations;
         self.waits_judged += other.waits_judged;
+        self.overtakings_excused += other.overtakings_excused;
+        self.unexplained += other.unexplained;
         self.looks += other.looks;
         self.scans += other.scans;
         self.backend_looks += other.backend_looks;

@@ -74,7 +74,10 @@ fn evidence(breach: Breach, settings: &Settings, outcomes: &[Outcome], counts: &
             format!("{slots} slots leased at once, {runs} times")
         }
         Breach::Doubled => format!("{} leases", counts.leases),
-        Breach::Overtaken => format!("{} leases that waited", counts.waits_judged),
+        Breach::Overtaken => format!(
+            "{} leases that waited; {} overtaken when a runtime failed",
+            counts.waits_judged, counts.overtakings_excused
+        ),
         Breach::Late => {
             format!("{} operations, {} timeouts, {runs} shutdowns", counts.operations, counts.timeouts)
         }
@@ -82,7 +85,13 @@ fn evidence(breach: Breach, settings: &Settings, outcomes: &[Outcome], counts: &
             format!("{} operations, {} dropped in the middle", counts.operations, counts.cancels)
         }
         Breach::Disturbed => {
-            format!("{} faults, {} operations lost to them", counts.all_faults(), counts.lost_operations)
+            let (faults, lost) = (counts.all_faults(), counts.lost_operations);
+            match counts.unexplained {
+                0 => format!("{faults} faults, {lost} operations lost to them"),
+                none => format!(
+                    "{faults} faults, {lost} operations lost; {none} of them to a runtime that was found unhealthy while the machine was slow"
+                ),
+            }
         }
         Breach::Residue => {
             let unwiped =

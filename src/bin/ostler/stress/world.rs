@@ -4,15 +4,16 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use ostler::model::{BackendSpec, ResetPolicy};
-use ostler::{Pool, PoolSpec};
+use ostler::{Change, Pool, PoolSpec};
 use slog::Logger;
 use tokio::sync::mpsc::Sender;
 use tokio::time::Instant;
 
 use super::board::Board;
-use super::checker::{Breach, Docket, Keepers, Ledger};
+use super::checker::{Breach, Docket, Judged, Keepers, Ledger, Terms};
 use super::faults::{Clock, Fault, Faults, Orders};
 use super::pace::Pace;
+use super::pulse::Pulse;
 use super::settings::Settings;
 use super::token::Token;
 use super::trace::Trace;
@@ -38,6 +39,8 @@ pub(super) struct World {
     /// How much later than it should something may be.
     pub(super) slack: Duration,
     trace: Option<Mutex<Trace>>,
+    /// By the world's clock, how slow the machine is.
+    pulse: Option<Pulse>,
     /// Numbers of the leases there are.
     live: Mutex<BTreeSet<u64>>,
 }
@@ -94,6 +97,7 @@ impl World {
             started: Instant::now(),
             trace: (clock == Clock::Virtual).then(|| Mutex::new(Trace::new())),
             live: Mutex::default(),
+            pulse: (clock == Clock::Real).then(|| Pulse::start(late(&targets))),
             settings,
             clock,
             seed,
@@ -150,11 +154,24 @@ impl World {
 
     /// Suspects whose time has come are judged; all, when nothing more is to be heard.
     pub(super) fn judge(&self, all: bool) {
+        let hiccups = self.pulse.as_ref().map(Pulse::late).unwrap_or_default();
         for target in &self.targets {
-            for (breach, what) in target.docket.judge(all) {
+            target.faults.strains().into_iter().for_each(|at| target.docket.strained(at));
+            for at in &hiccups {
+                target.docket.hiccup(*at);
+            }
+            let Judged { guilty, excused, unexplained } = target.docket.judge(all);
+            self.board.tally.excused.add(excused);
+            self.board.tally.unexplained.add(unexplained);
+            for (breach, what) in guilty {
                 self.breach(breach, format!("pool {}: {what}", target.pool.name()));
             }
         }
+    }
+
+    /// Something is or was done that may make any runtime slow.
+    pub(super) fn strain(&self) {
+        self.targets.iter().for_each(|target| target.docket.strained(Instant::now()));
     }
 
     pub(super) fn live(&self) -> MutexGuard<'_, BTreeSet<u64>> {
@@ -168,20 +185,30 @@ impl World {
 
 impl Target {
     pub(super) fn new(pool: Pool, spec: PoolSpec, faults: Arc<dyn Faults>, clock: Clock) -> Self {
-        let patience = match clock {
-            Clock::Real => Duration::from_secs(2),
-            Clock::Virtual => Duration::from_millis(50),
-        };
+        let terms = terms(&spec, clock);
         Self {
             pool,
             spec,
             ledger: Ledger::default(),
-            docket: Docket::new(patience),
+            docket: Docket::new(terms),
             keepers: Keepers::default(),
             orders: Orders::default(),
             faults,
             private: OnceLock::new(),
         }
+    }
+
+    /// The pool says what it did, and has known it for so long.
+    pub(super) fn hear(&self, change: &Change, now: u64, known: Duration) {
+        let tested = match change {
+            Change::Retiring { runtime, .. } => {
+                let idle = self.ledger.idle(*runtime);
+                idle.is_none_or(|idle| idle >= self.spec.test_after_idle)
+            }
+            _ => false,
+        };
+        let heard = Instant::now();
+        self.docket.hear(change, now, heard.checked_sub(known).unwrap_or(heard), tested);
     }
 
     pub(super) fn is_fake(&self) -> bool {
@@ -241,4 +268,27 @@ impl Target {
     pub(super) fn is_foreign(&self, found: &Token, own: &Token, handle: &str) -> bool {
         found != own && ((found.pool, found.runtime) == (own.pool, own.runtime) || self.is_private(handle))
     }
+}
+
+/// What may have to do with what in a pool.
+fn terms(spec: &PoolSpec, clock: Clock) -> Terms {
+    let health = &spec.health;
+    // A runtime that fails the test before its lease puts its waiter back, and is told of after that.
+    let (news, patience, reaction) = match clock {
+        Clock::Real => (Duration::from_millis(250), Duration::from_secs(2), Duration::from_secs(10)),
+        Clock::Virtual => (Duration::from_millis(1), Duration::from_millis(50), Duration::from_secs(1)),
+    };
+    let news = health.timeout + news;
+    let rounds = health.retries.saturating_add(1);
+    Terms {
+        patience: patience.max(news + Duration::from_millis(10)),
+        news,
+        strain: (health.interval + health.timeout).saturating_mul(rounds) + reaction,
+        staged: matches!(spec.backend, BackendSpec::Fake(_)),
+    }
+}
+
+/// How late the machine may wake whoever sleeps, before it is a reason for a probe that fails.
+fn late(targets: &[Target]) -> Duration {
+    targets.iter().map(|target| target.spec.health.timeout / 4).min().unwrap_or_default()
 }

@@ -15,15 +15,46 @@ const REMEMBERED: usize = 512;
 /// it, so nobody is judged at once.
 #[derive(Debug)]
 pub(in super::super) struct Docket {
-    patience: Duration,
+    terms: Terms,
     file: Mutex<File>,
+}
+
+/// What may have to do with what.
+#[derive(Clone, Copy, Debug)]
+pub(in super::super) struct Terms {
+    /// Nobody is judged before.
+    pub(in super::super) patience: Duration,
+    /// How long after it happened a pool may tell of what put a waiter back in the queue.
+    pub(in super::super) news: Duration,
+    /// How long after something made runtimes slow, health may find one unhealthy for it.
+    pub(in super::super) strain: Duration,
+    /// Whether runtimes end by themselves because they were told to.
+    pub(in super::super) staged: bool,
+}
+
+/// What became of suspects.
+#[derive(Debug, Default)]
+pub(in super::super) struct Judged {
+    pub(in super::super) guilty: Vec<(Breach, String)>,
+    /// Waiters that were overtaken, and something had happened that explains it.
+    pub(in super::super) excused: u64,
+    /// Runtimes found unhealthy with nothing done to them, while the machine was slow.
+    pub(in super::super) unexplained: u64,
 }
 
 #[derive(Debug, Default)]
 struct File {
     suspects: VecDeque<Suspect>,
     /// When something happened to a runtime that may have put a waiter back in the queue.
-    troubles: VecDeque<u64>,
+    troubles: VecDeque<Trouble>,
+    /// When the clock moved on at once, and by how much.
+    jumps: VecDeque<(Instant, Duration)>,
+    /// When something was done that may make any runtime slow.
+    strains: VecDeque<Instant>,
+    /// When the machine itself was.
+    hiccups: VecDeque<Instant>,
+    /// Suspects that were let go unjudged.
+    excused: u64,
     /// Troubles up to here may be forgotten.
     forgotten: u64,
     /// Runtimes that harm was done to, by handle, and when.
@@ -34,6 +65,14 @@ struct File {
     launches: BTreeMap<RuntimeId, Span>,
     /// Why runtimes went that went unplanned.
     ends: BTreeMap<RuntimeId, End>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Trouble {
+    /// When it was heard of.
+    stamp: u64,
+    /// When the pool knew.
+    at: Instant,
 }
 
 /// From, and to, or until now.
@@ -49,8 +88,17 @@ impl Span {
 
 #[derive(Clone, Debug)]
 struct End {
-    excuses: bool,
+    excuse: Excuse,
     cause: String,
+}
+
+/// How far the way a runtime ended explains that a lease lost it. The better comes later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Excuse {
+    Never,
+    /// If something had made runtimes slow by then.
+    Strain(Instant),
+    Always,
 }
 
 #[derive(Debug)]
@@ -76,22 +124,34 @@ pub(in super::super) struct Loss {
 }
 
 impl Docket {
-    /// Judges after `patience`.
-    pub(in super::super) fn new(patience: Duration) -> Self {
-        Self { patience, file: Mutex::default() }
+    pub(in super::super) fn new(terms: Terms) -> Self {
+        Self { terms, file: Mutex::default() }
     }
 
     /// Harm is about to be done to a runtime.
     pub(in super::super) fn hurt(&self, handle: String, now: u64) {
-        let mut file = self.lock();
-        file.trouble(now);
-        remember(&mut file.hurt, (handle, now));
+        remember(&mut self.lock().hurt, (handle, now));
+    }
+
+    /// Something was done that may make any runtime slow.
+    pub(in super::super) fn strained(&self, at: Instant) {
+        remember(&mut self.lock().strains, at);
+    }
+
+    /// The machine was slow.
+    pub(in super::super) fn hiccup(&self, at: Instant) {
+        remember(&mut self.lock().hiccups, at);
+    }
+
+    /// The clock has moved on at once.
+    pub(in super::super) fn jumped(&self, by: Duration) {
+        remember(&mut self.lock().jumps, (Instant::now(), by));
     }
 
     /// Until [`calm`](Self::calm), harm is done to whatever there is and to whatever is made meanwhile.
     pub(in super::super) fn upheaval(&self, now: u64) {
         let mut file = self.lock();
-        file.trouble(now);
+        file.trouble(now, Instant::now());
         remember(&mut file.upheavals, Span(now, None));
     }
 
@@ -104,18 +164,20 @@ impl Docket {
 
     /// Something is about to happen that may hit any runtime.
     pub(in super::super) fn trouble(&self, now: u64) {
-        self.lock().trouble(now);
+        self.lock().trouble(now, Instant::now());
     }
 
     /// What the pool said may have been missed: whoever is suspected by now, or was in the queue, is excused.
     pub(in super::super) fn deafened(&self, now: u64) {
         let mut file = self.lock();
+        file.excused += file.suspects.len() as u64;
         file.suspects.clear();
         file.forgotten = now;
     }
 
-    /// The pool says what it did.
-    pub(in super::super) fn hear(&self, change: &Change, now: u64) {
+    /// The pool says what it did, and knew of `at`. `tested` when the runtime has been idle for so long that it is
+    /// tested before it is leased.
+    pub(in super::super) fn hear(&self, change: &Change, now: u64, at: Instant, tested: bool) {
         match change {
             Change::Launching { runtime } => self.lock().launching(*runtime, now),
             Change::Ready { runtime, .. } => {
@@ -125,20 +187,36 @@ impl Docket {
             }
             Change::Exited { runtime, cause } => {
                 let mut file = self.lock();
-                file.trouble(now);
+                file.trouble(now, at);
                 // How a fake runtime ends when it is told to end by itself.
-                let excuses = cause == "exit status 1";
-                file.ended(*runtime, End { excuses, cause: format!("exited: {cause}") });
+                let told = self.terms.staged && cause == "exit status 1";
+                let excuse = if told { Excuse::Always } else { Excuse::Never };
+                file.ended(*runtime, End { excuse, cause: format!("exited: {cause}") });
             }
             Change::Retiring { runtime, reason } => {
-                let planned = matches!(reason, Reason::UsedUp | Reason::Idle | Reason::Aged);
                 let mut file = self.lock();
-                if !planned {
-                    file.trouble(now);
+                let puts_back = match reason {
+                    Reason::Unhealthy
+                    | Reason::Exited
+                    | Reason::SpecChanged
+                    | Reason::Drained
+                    | Reason::Orphaned => true,
+                    // By the test before a lease, and not by its holder, who keeps nobody waiting.
+                    Reason::Quarantined => tested,
+                    // Planned, or never to be had by a waiter.
+                    _ => false,
+                };
+                if puts_back {
+                    file.trouble(now, at);
                 }
-                // Health may be wrong about a runtime on a busy machine; then it says so.
-                let excuses = !matches!(reason, Reason::Exited | Reason::Quarantined) && !planned;
-                file.ended(*runtime, End { excuses, cause: format!("retired: {reason}") });
+                let excuse = match reason {
+                    Reason::Unhealthy => Excuse::Strain(at),
+                    Reason::LeaseExpired | Reason::SpecChanged | Reason::Drained | Reason::Orphaned => {
+                        Excuse::Always
+                    }
+                    _ => Excuse::Never,
+                };
+                file.ended(*runtime, End { excuse, cause: format!("retired: {reason}") });
             }
             _ => {}
         }
@@ -153,20 +231,20 @@ impl Docket {
     }
 
     fn bring(&self, charge: Charge, now: u64) {
-        let due = Instant::now() + self.patience;
+        let due = Instant::now() + self.terms.patience;
         self.lock().suspects.push_back(Suspect { due, now, charge });
     }
 
     /// Those whose time has come and whom nothing excuses; all, when nothing more is to be heard.
-    pub(in super::super) fn judge(&self, all: bool) -> Vec<(Breach, String)> {
+    pub(in super::super) fn judge(&self, all: bool) -> Judged {
         let now = Instant::now();
         let mut file = self.lock();
-        let mut guilty = Vec::new();
+        let mut judged = Judged { excused: std::mem::take(&mut file.excused), ..Judged::default() };
         while file.suspects.front().is_some_and(|suspect| all || suspect.due <= now) {
             let Some(suspect) = file.suspects.pop_front() else { break };
-            guilty.extend(file.judge(&suspect));
+            file.judge(&self.terms, &suspect, &mut judged);
         }
-        guilty
+        judged
     }
 
     fn lock(&self) -> MutexGuard<'_, File> {
@@ -182,10 +260,25 @@ fn remember<T>(known: &mut VecDeque<T>, new: T) -> Option<T> {
 }
 
 impl File {
-    fn trouble(&mut self, now: u64) {
-        if let Some(forgotten) = remember(&mut self.troubles, now) {
-            self.forgotten = forgotten;
+    fn trouble(&mut self, stamp: u64, at: Instant) {
+        if let Some(forgotten) = remember(&mut self.troubles, Trouble { stamp, at }) {
+            self.forgotten = forgotten.stamp;
         }
+    }
+
+    /// Whether trouble while it waited, and before the other was served, may have cost a waiter its turn.
+    fn explains(&self, terms: &Terms, overtaking: &Overtaking) -> bool {
+        let Overtaking { queued, granted, at, .. } = *overtaking;
+        let before =
+            |trouble: &Trouble| trouble.stamp <= granted || self.between(at, trouble.at) <= terms.news;
+        queued <= self.forgotten
+            || self.troubles.iter().any(|trouble| trouble.stamp >= queued && before(trouble))
+    }
+
+    /// How much time went by, without what a clock that jumped passed over.
+    fn between(&self, from: Instant, to: Instant) -> Duration {
+        let jumps = self.jumps.iter().filter(|(at, _)| (from..=to).contains(at)).map(|(_, by)| *by);
+        to.saturating_duration_since(from).saturating_sub(jumps.sum())
     }
 
     fn launching(&mut self, runtime: RuntimeId, now: u64) {
@@ -206,34 +299,41 @@ impl File {
         if self.ends.len() == REMEMBERED {
             self.ends.pop_first();
         }
-        let excuses = end.excuses;
+        let excuse = end.excuse;
         let known = self.ends.entry(runtime).or_insert(end);
-        known.excuses |= excuses;
+        known.excuse = known.excuse.max(excuse);
     }
 
-    fn judge(&self, suspect: &Suspect) -> Option<(Breach, String)> {
+    fn judge(&self, terms: &Terms, suspect: &Suspect, judged: &mut Judged) {
         match &suspect.charge {
-            Charge::Overtaken(Overtaking { queued, began, granted, busy }) => {
-                let excused =
-                    *queued <= self.forgotten || self.troubles.iter().any(|trouble| trouble >= queued);
-                (!excused).then(|| {
-                    let words = format!(
-                        "one who waited from {queued} on was served after {busy}, one who began at {began} before {granted}"
-                    );
-                    (Breach::Overtaken, words)
-                })
+            Charge::Overtaken(overtaking) if self.explains(terms, overtaking) => judged.excused += 1,
+            Charge::Overtaken(Overtaking { queued, began, granted, busy, .. }) => {
+                let words = format!(
+                    "one who waited from {queued} on was served after {busy}, one who began at {began} before {granted}"
+                );
+                judged.guilty.push((Breach::Overtaken, words));
             }
             Charge::Disturbed(Loss { runtime, handle, error }) => {
                 let hurt = self.hurt.iter().any(|(hurt, at)| hurt == handle && *at <= suspect.now);
+                if hurt || self.was_shaken(*runtime) {
+                    return;
+                }
                 let end = self.ends.get(runtime);
-                if hurt || self.was_shaken(*runtime) || end.is_some_and(|end| end.excuses) {
-                    return None;
+                let recently = |moments: &VecDeque<Instant>, by: Instant| {
+                    moments.iter().any(|at| *at <= by && self.between(*at, by) <= terms.strain)
+                };
+                match end.map_or(Excuse::Never, |end| end.excuse) {
+                    Excuse::Always => return,
+                    Excuse::Strain(by) if recently(&self.strains, by) => return,
+                    Excuse::Strain(by) if recently(&self.hiccups, by) => {
+                        judged.unexplained += 1;
+                        return;
+                    }
+                    _ => {}
                 }
                 let end = end.map_or("and is still there", |end| &end.cause);
-                Some((
-                    Breach::Disturbed,
-                    format!("{runtime} ({handle}) was lost to its lease: {error}; {end}"),
-                ))
+                let words = format!("{runtime} ({handle}) was lost to its lease: {error}; {end}");
+                judged.guilty.push((Breach::Disturbed, words));
             }
         }
     }
@@ -245,41 +345,103 @@ mod tests {
 
     const RUNTIME: RuntimeId = RuntimeId(7);
 
+    const TERMS: Terms = Terms {
+        patience: Duration::from_secs(1),
+        news: Duration::from_millis(100),
+        strain: Duration::from_secs(10),
+        staged: false,
+    };
+
     fn docket() -> Docket {
-        Docket::new(Duration::from_secs(1))
+        Docket::new(TERMS)
     }
 
     fn loss() -> Loss {
         Loss { runtime: RUNTIME, handle: "pid 1".to_owned(), error: "gone".to_owned() }
     }
 
+    /// The other was served now.
     fn overtaking() -> Overtaking {
-        Overtaking { queued: 10, began: 11, granted: 12, busy: 13 }
+        Overtaking { queued: 10, began: 11, granted: 12, busy: 13, at: Instant::now() }
+    }
+
+    fn retiring(reason: Reason) -> Change {
+        Change::Retiring { runtime: RUNTIME, reason }
+    }
+
+    fn exited(cause: &str) -> Change {
+        Change::Exited { runtime: RUNTIME, cause: cause.to_owned() }
+    }
+
+    fn hear(docket: &Docket, change: &Change, now: u64) {
+        docket.hear(change, now, Instant::now(), false);
     }
 
     fn breaches(docket: &Docket) -> Vec<Breach> {
-        docket.judge(true).into_iter().map(|(breach, _)| breach).collect()
+        docket.judge(true).guilty.into_iter().map(|(breach, _)| breach).collect()
     }
 
     #[test]
     fn a_loss_that_nothing_explains_is_a_breach() {
         let docket = docket();
         docket.lost(loss(), 5);
-        docket.hear(&Change::Exited { runtime: RUNTIME, cause: "signal 9".to_owned() }, 6);
+        hear(&docket, &exited("signal 9"), 6);
         assert_eq!(breaches(&docket), [Breach::Disturbed]);
         assert_eq!(breaches(&docket), [], "judged once");
     }
 
     #[test]
-    fn one_that_was_hurt_before_or_found_unhealthy_is_none() {
+    fn one_that_was_hurt_before_is_none() {
         let docket = docket();
         docket.hurt("pid 1".to_owned(), 4);
         docket.lost(loss(), 5);
         assert_eq!(breaches(&docket), []);
-        let docket = self::docket();
+    }
+
+    #[test]
+    fn only_a_fake_runtime_is_told_to_end_by_itself() {
+        for staged in [false, true] {
+            let docket = Docket::new(Terms { staged, ..TERMS });
+            docket.lost(loss(), 5);
+            hear(&docket, &exited("exit status 1"), 6);
+            hear(&docket, &retiring(Reason::Exited), 7);
+            assert_eq!(breaches(&docket).is_empty(), staged);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_found_unhealthy_is_none_if_something_had_made_runtimes_slow() {
+        let second = Duration::from_secs(1);
+        // When the strain was, from the verdict, and what that comes to.
+        for (strained, breached) in [(None, 1), (Some(9 * second), 0), (Some(11 * second), 1)] {
+            let docket = docket();
+            if let Some(before) = strained {
+                docket.strained(Instant::now());
+                tokio::time::sleep(before).await;
+            }
+            docket.lost(loss(), 5);
+            hear(&docket, &retiring(Reason::Unhealthy), 6);
+            assert_eq!(breaches(&docket).len(), breached, "{strained:?}");
+        }
+        let docket = docket();
+        hear(&docket, &retiring(Reason::Unhealthy), 6);
+        tokio::time::sleep(second).await;
+        docket.strained(Instant::now());
+        docket.lost(loss(), 7);
+        assert_eq!(breaches(&docket), [Breach::Disturbed], "what comes later explains nothing");
+    }
+
+    #[test]
+    fn one_found_unhealthy_on_a_slow_machine_is_counted_apart() {
+        let docket = docket();
+        docket.hiccup(Instant::now());
         docket.lost(loss(), 5);
-        docket.hear(&Change::Retiring { runtime: RUNTIME, reason: Reason::Unhealthy }, 6);
-        assert_eq!(breaches(&docket), []);
+        hear(&docket, &retiring(Reason::Unhealthy), 6);
+        let judged = docket.judge(true);
+        assert_eq!((judged.guilty.len(), judged.unexplained), (0, 1));
+        docket.lost(loss(), 7);
+        hear(&docket, &exited("signal 9"), 8);
+        assert_eq!(docket.judge(true).unexplained, 1, "what was told first is still known");
     }
 
     #[test]
@@ -304,8 +466,8 @@ mod tests {
                 match now {
                     10 => docket.upheaval(now),
                     20 => docket.calm(now),
-                    _ if now == from => docket.hear(&launching, now),
-                    _ if now == to => docket.hear(&ready, now),
+                    _ if now == from => hear(&docket, &launching, now),
+                    _ if now == to => hear(&docket, &ready, now),
                     _ => {}
                 }
             }
@@ -314,35 +476,60 @@ mod tests {
         }
         let docket = docket();
         docket.upheaval(10);
-        docket.hear(&launching, 11);
+        hear(&docket, &launching, 11);
         docket.lost(loss(), 12);
         assert_eq!(breaches(&docket), [], "it may be judged while it lasts");
     }
 
-    #[test]
-    fn an_overtaking_is_excused_by_trouble_while_it_waited() {
+    #[tokio::test(start_paused = true)]
+    async fn an_overtaking_is_excused_by_trouble_while_it_waited() {
         let docket = docket();
         docket.trouble(9);
         docket.overtaken(overtaking(), 14);
         assert_eq!(breaches(&docket), [Breach::Overtaken], "trouble before it waited is none of its own");
+        docket.trouble(11);
         docket.overtaken(overtaking(), 14);
-        docket.hear(&Change::Retiring { runtime: RUNTIME, reason: Reason::Exited }, 15);
-        assert_eq!(breaches(&docket), []);
+        let judged = docket.judge(true);
+        assert_eq!((judged.guilty.len(), judged.excused), (0, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn trouble_after_the_other_was_served_excuses_only_if_it_is_late_news() {
+        for (later, breached) in [(90, 0), (110, 1)] {
+            let docket = docket();
+            docket.overtaken(overtaking(), 14);
+            tokio::time::sleep(Duration::from_millis(later)).await;
+            hear(&docket, &retiring(Reason::Exited), 15);
+            assert_eq!(breaches(&docket).len(), breached, "{later} ms later");
+        }
+        let docket = docket();
+        docket.overtaken(overtaking(), 14);
+        tokio::time::advance(Duration::from_mins(1)).await;
+        docket.jumped(Duration::from_mins(1));
+        hear(&docket, &retiring(Reason::Exited), 15);
+        assert_eq!(breaches(&docket), [], "a clock that jumps makes nothing late");
     }
 
     #[test]
-    fn planned_ends_are_no_trouble() {
+    fn ends_that_keep_nobody_waiting_are_no_trouble() {
+        for reason in [Reason::UsedUp, Reason::LaunchFailed, Reason::ResetFailed, Reason::Quarantined] {
+            let docket = docket();
+            docket.overtaken(overtaking(), 14);
+            hear(&docket, &retiring(reason), 15);
+            docket.hurt("pid 1".to_owned(), 16);
+            assert_eq!(breaches(&docket), [Breach::Overtaken], "{reason}");
+        }
         let docket = docket();
         docket.overtaken(overtaking(), 14);
-        docket.hear(&Change::Retiring { runtime: RUNTIME, reason: Reason::UsedUp }, 15);
-        assert_eq!(breaches(&docket), [Breach::Overtaken]);
+        docket.hear(&retiring(Reason::Quarantined), 15, Instant::now(), true);
+        assert_eq!(breaches(&docket), [], "it was tested before it was to be leased");
     }
 
     #[test]
     fn nobody_is_judged_before_the_time() {
         let docket = docket();
         docket.lost(loss(), 5);
-        assert!(docket.judge(false).is_empty());
-        assert_eq!(docket.judge(true).len(), 1);
+        assert!(docket.judge(false).guilty.is_empty());
+        assert_eq!(docket.judge(true).guilty.len(), 1);
     }
 }

@@ -1,7 +1,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use ostler::{Epoch, RuntimeId};
+use tokio::time::Instant;
 
 use super::order::{Order, Overtaking};
 
@@ -27,6 +29,7 @@ struct Page {
     last: Option<Epoch>,
     /// When it was still leased, before it last came back.
     busy: Option<u64>,
+    left: Option<Instant>,
 }
 
 /// How somebody came to a lease.
@@ -39,6 +42,7 @@ pub(in super::super) struct Arrival {
     pub(in super::super) queued: Option<u64>,
     /// When it had its lease.
     pub(in super::super) granted: u64,
+    pub(in super::super) at: Instant,
 }
 
 /// What is to be said of a new lease.
@@ -54,7 +58,7 @@ pub(in super::super) struct Entered {
 impl Ledger {
     /// Enters a lease, right after it was had.
     pub(in super::super) fn enter(&self, runtime: RuntimeId, epoch: Epoch, arrival: Arrival) -> Entered {
-        let Arrival { client, began, queued, granted } = arrival;
+        let Arrival { client, began, queued, granted, at } = arrival;
         let mut book = self.lock();
         book.forget();
         let Book { runtimes, order } = &mut *book;
@@ -71,7 +75,7 @@ impl Ledger {
             entered.judged = true;
             entered.overtaken = order.judge(queued, busy);
         }
-        order.note(began, granted);
+        order.note(began, granted, at);
         page.lease = Some((epoch, client));
         page.last = page.last.max(Some(epoch));
         entered
@@ -84,7 +88,15 @@ impl Ledger {
         {
             page.lease = None;
             page.busy = Some(now);
+            page.left = Some(Instant::now());
         }
+    }
+
+    /// For how long nobody has had it, as far as is known.
+    pub(in super::super) fn idle(&self, runtime: RuntimeId) -> Option<Duration> {
+        let book = self.lock();
+        let page = book.runtimes.get(&runtime)?;
+        if page.lease.is_some() { Some(Duration::ZERO) } else { page.left.map(|left| left.elapsed()) }
     }
 
     /// How many leases there are.
@@ -116,7 +128,7 @@ mod tests {
     use super::*;
 
     fn arrival(client: usize, began: u64, queued: Option<u64>, granted: u64) -> Arrival {
-        Arrival { client, began, queued, granted }
+        Arrival { client, began, queued, granted, at: Instant::now() }
     }
 
     fn enter(ledger: &Ledger, runtime: u64, epoch: u64, arrival: Arrival) -> Entered {
@@ -153,7 +165,8 @@ mod tests {
         assert_eq!(enter(&ledger, 1, 2, arrival(3, 6, Some(7), 8)).overtaken, None);
         ledger.leave(RuntimeId(2), Epoch(1), 9);
         let entered = enter(&ledger, 2, 2, arrival(2, 4, Some(5), 10));
-        assert_eq!(entered.overtaken, Some(Overtaking { queued: 5, began: 6, granted: 8, busy: 9 }));
+        let Overtaking { queued, began, granted, busy, .. } = entered.overtaken.unwrap();
+        assert_eq!((queued, began, granted, busy), (5, 6, 8, 9));
     }
 
     #[test]

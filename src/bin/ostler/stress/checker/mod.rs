@@ -23,7 +23,7 @@ mod vitals;
 
 pub(super) use breach::{Breach, Violation, Violations};
 pub(super) use census::Census;
-pub(super) use docket::{Docket, Loss};
+pub(super) use docket::{Docket, Judged, Loss, Terms};
 pub(super) use keepers::{Allowance, Keepers, excess};
 pub(super) use ledger::{Arrival, Entered, Ledger};
 pub(super) use remains::Remains;

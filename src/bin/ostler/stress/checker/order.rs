@@ -1,5 +1,7 @@
 use std::collections::VecDeque;
 
+use tokio::time::Instant;
+
 /// Grants that are remembered. A waiter overtaken by an older one than these is not noticed.
 const REMEMBERED: usize = 2048;
 
@@ -17,6 +19,7 @@ pub(super) struct Order {
 struct Grant {
     began: u64,
     granted: u64,
+    at: Instant,
 }
 
 /// A waiter that was overtaken, unless something happened to a runtime meanwhile.
@@ -28,17 +31,18 @@ pub(in super::super) struct Overtaking {
     pub(in super::super) began: u64,
     /// When that one had its runtime.
     pub(in super::super) granted: u64,
+    pub(in super::super) at: Instant,
     /// When the waiter's own was still somebody else's.
     pub(in super::super) busy: u64,
 }
 
 impl Order {
     /// Notes a grant of somebody who never waited for certain.
-    pub(super) fn note(&mut self, began: u64, granted: u64) {
+    pub(super) fn note(&mut self, began: u64, granted: u64, at: Instant) {
         if self.grants.len() == REMEMBERED {
             self.grants.pop_front();
         }
-        self.grants.push_back(Grant { began, granted });
+        self.grants.push_back(Grant { began, granted, at });
     }
 
     /// Judges one who was in the queue from `queued`, and was given a runtime that was another's at `busy`.
@@ -46,8 +50,8 @@ impl Order {
         let unfair = |grant: &&Grant| grant.began > queued && grant.granted < busy;
         // What was entered long before the waiter came was granted before it, too.
         let recent = self.grants.iter().rev().take_while(|grant| grant.granted > queued);
-        let Grant { began, granted } = *recent.filter(unfair).last()?;
-        Some(Overtaking { queued, began, granted, busy })
+        let Grant { began, granted, at } = *recent.filter(unfair).last()?;
+        Some(Overtaking { queued, began, granted, at, busy })
     }
 }
 
@@ -59,7 +63,7 @@ mod tests {
     fn judge(grants: &[(u64, u64)], (queued, busy): (u64, u64)) -> bool {
         let mut order = Order::default();
         for (began, granted) in grants {
-            order.note(*began, *granted);
+            order.note(*began, *granted, Instant::now());
         }
         order.judge(queued, busy).is_some()
     }
@@ -87,7 +91,7 @@ mod tests {
         for turn in 0..10_000_u64 {
             let (queued, busy) = (4 * turn, 4 * turn + 6);
             assert_eq!(order.judge(queued, busy), None, "{turn}");
-            order.note(4 * turn, 4 * turn + 9);
+            order.note(4 * turn, 4 * turn + 9, Instant::now());
         }
         assert!(order.grants.len() <= REMEMBERED);
     }

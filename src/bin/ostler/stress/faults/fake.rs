@@ -17,6 +17,8 @@ pub(in super::super) const JUMP: Duration = Duration::from_mins(1);
 
 /// Acts that may wait for their moment.
 const ARMED: usize = 64;
+/// Strains that may wait to be read.
+const STRAINS: usize = 4096;
 
 /// A fake backend on which faults are staged: an act waits for the next call at its point.
 #[derive(Debug)]
@@ -40,6 +42,8 @@ struct Acts {
     away: Option<Instant>,
     /// The engine makes nothing before.
     down: Option<Instant>,
+    /// When something was slow, or a probe failed.
+    strains: Vec<Instant>,
 }
 
 impl Script for Play {
@@ -47,13 +51,29 @@ impl Script for Play {
         let usual = self.usual.next(point);
         let mut acts = self.lock();
         let now = Instant::now();
-        if let Some(end) = acts.away.filter(|end| *end > now) {
+        let act = acts.next(point, usual, now);
+        if matches!(act, Act::Slow(_) | Act::Hang) || (point == Point::Ping && act != Act::Work) {
+            acts.strain(now);
+        }
+        act
+    }
+}
+
+impl Acts {
+    fn next(&mut self, point: Point, usual: Act, now: Instant) -> Act {
+        if let Some(end) = self.away.filter(|end| *end > now) {
             return Act::Slow(end - now);
         }
-        if point == Point::Launch && acts.down.is_some_and(|end| end > now) {
+        if point == Point::Launch && self.down.is_some_and(|end| end > now) {
             return Act::Fail;
         }
-        acts.armed.get_mut(&(point as u8)).and_then(Vec::pop).unwrap_or(usual)
+        self.armed.get_mut(&(point as u8)).and_then(Vec::pop).unwrap_or(usual)
+    }
+
+    fn strain(&mut self, now: Instant) {
+        if self.strains.last() != Some(&now) && self.strains.len() < STRAINS {
+            self.strains.push(now);
+        }
     }
 }
 
@@ -165,7 +185,9 @@ impl Faults for Staged {
                     _ => self.play.arm(Reset, Act::Fail),
                 },
                 Fault::ClockJump => {
-                    tokio::time::advance(JUMP.mul_f64(rng.f64())).await;
+                    let by = JUMP.mul_f64(rng.f64());
+                    tokio::time::advance(by).await;
+                    scene.world.targets.iter().for_each(|target| target.docket.jumped(by));
                     true
                 }
                 _ => false,
@@ -175,7 +197,12 @@ impl Faults for Staged {
     }
 
     fn relent(&self) {
-        *self.play.lock() = Acts::default();
+        let mut acts = self.play.lock();
+        *acts = Acts { strains: std::mem::take(&mut acts.strains), ..Acts::default() };
+    }
+
+    fn strains(&self) -> Vec<Instant> {
+        std::mem::take(&mut self.play.lock().strains)
     }
 
     fn alive(&self) -> anyhow::Result<u64> {

@@ -47,7 +47,14 @@ async fn harm(world: &World, fault: Fault, place: usize, rng: &mut Rng) -> bool 
         return target.orders.give(fault);
     }
     let scene = Scene { pool: &target.pool, world };
-    match timeout(PATIENCE, target.faults.inflict(fault, &scene, rng)).await {
+    if fault.strains() {
+        world.strain();
+    }
+    let inflicted = timeout(PATIENCE, target.faults.inflict(fault, &scene, rng)).await;
+    if fault.strains() {
+        world.strain();
+    }
+    match inflicted {
         Ok(Ok(done)) => done,
         // What it was aimed at has gone by itself.
         Ok(Err(error)) => {

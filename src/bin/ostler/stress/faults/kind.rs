@@ -86,6 +86,20 @@ impl Fault {
         )
     }
 
+    /// Whether runtimes that it is not done to may be slow for it.
+    pub(crate) const fn strains(self) -> bool {
+        matches!(
+            self,
+            Self::Oom
+                | Self::ForkBomb
+                | Self::DiskFull
+                | Self::OutputFlood
+                | Self::DaemonRestart
+                | Self::DaemonHang
+                | Self::ClockJump
+        )
+    }
+
     /// Whether whoever holds the runtime must expect to lose it.
     pub(crate) const fn hurts(self) -> bool {
         !matches!(self, Self::Cancel | Self::OutputFlood)

@@ -22,6 +22,7 @@ use fastrand::Rng;
 use ostler::backend::Backend;
 use ostler::model::{BackendSpec, PoolSpec};
 use ostler::{Pool, PoolName};
+use tokio::time::Instant;
 
 pub(super) use self::daemon::Daemon;
 pub(crate) use self::daemon::DaemonPid;
@@ -42,6 +43,11 @@ pub(super) trait Faults: Send + Sync {
 
     /// Ends what still goes on, so that the pool can get well.
     fn relent(&self) {}
+
+    /// When it did what may make any runtime slow, since this was last asked.
+    fn strains(&self) -> Vec<Instant> {
+        Vec::new()
+    }
 
     /// Runtimes that still are, as far as only the backend knows.
     ///
@@ -75,6 +81,7 @@ impl Scene<'_> {
         for target in &self.world.targets {
             target.docket.hurt(handle.to_owned(), self.world.stamps.next());
         }
+        self.trouble();
     }
 
     /// While this is done, harm may come to runtimes that are not there yet to be named.

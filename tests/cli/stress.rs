@@ -184,6 +184,19 @@ fn the_scenarios_that_come_with_it_are_good() {
 }
 
 #[test]
+fn a_disk_that_is_to_fill_does_before_memory_runs_out() {
+    let place = Place::new();
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/stress.toml");
+    let config = place.config(&fs::read_to_string(shipped).unwrap());
+    let words =
+        ["box", "--seed", "1", "--for", "5s", "--faults", "disk_full", "--rate", "100/1000", "--json"];
+    let document: Value = serde_json::from_str(&run(stress(&config, &words)).expect(0).stdout).unwrap();
+    let counts = &document["counts"];
+    assert!(counts["faults"]["disk_full"].as_u64().unwrap() > 2, "{counts}");
+    assert_eq!(counts["hollow_faults"], serde_json::json!({}), "{counts}");
+}
+
+#[test]
 fn faults_that_no_pool_can_suffer_are_left_out_and_named() {
     let place = Place::new();
     let fake = place.file("fake.toml", format!("state_dir = \"state\"\n{FAKE}"));

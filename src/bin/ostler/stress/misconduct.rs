@@ -7,6 +7,9 @@ use super::client::Client;
 use super::faults::Fault;
 use super::held::Held;
 
+/// ENOSPC, as the C library has it.
+const FULL: &str = "No space left";
+
 impl Client {
     /// Carries out an order to do harm from within.
     pub(super) async fn misbehave(&mut self, held: &mut Held, fault: Fault) {
@@ -35,9 +38,12 @@ impl Client {
                 drop(held.exec(script(bomb), Some(2 * second)).await);
             }
             Fault::DiskFull => {
-                let fill =
-                    "for d in . /tmp /dev/shm; do head -c 600000000 /dev/zero >$d/full; done 2>/dev/null";
-                drop(held.exec(script(fill.to_owned()), Some(10 * second)).await);
+                let fill = "for d in . /tmp /dev/shm; do head -c 600000000 /dev/zero >$d/full; done 2>&1";
+                let output = held.exec(script(fill.to_owned()), Some(10 * second)).await;
+                // Where memory runs out first, or what a file may be, it was another fault.
+                if !output.is_some_and(|output| String::from_utf8_lossy(&output.stdout).contains(FULL)) {
+                    self.world().board.tally.hollow(fault);
+                }
             }
             Fault::OutputFlood => self.flood(held).await,
             _ => {}

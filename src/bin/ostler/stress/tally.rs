@@ -37,6 +37,8 @@ pub(super) struct Tally {
     /// Times that could not be done.
     pub(super) unanswered: Count,
     pub(super) faults: [Count; Fault::ALL.len()],
+    /// Of those, the ones that were carried out and did not come to what they should.
+    hollow: [Count; Fault::ALL.len()],
 }
 
 /// A number that only grows.
@@ -79,6 +81,8 @@ pub(super) struct Counts {
     pub(super) unanswered: u64,
     /// By kind; those that never came are left out.
     pub(super) faults: BTreeMap<&'static str, u64>,
+    /// Of those, the ones that were carried out and did not come to what they should.
+    pub(super) hollow_faults: BTreeMap<&'static str, u64>,
 }
 
 impl Tally {
@@ -86,8 +90,15 @@ impl Tally {
         self.faults[fault as usize].one();
     }
 
+    pub(super) fn hollow(&self, fault: Fault) {
+        self.hollow[fault as usize].one();
+    }
+
     pub(super) fn read(&self) -> Counts {
-        let faults = Fault::ALL.into_iter().map(|fault| (fault.name(), self.faults[fault as usize].get()));
+        let by_kind = |counts: &[Count; Fault::ALL.len()]| {
+            let all = Fault::ALL.into_iter().map(|fault| (fault.name(), counts[fault as usize].get()));
+            all.filter(|(_, count)| *count > 0).collect()
+        };
         Counts {
             leases: self.leases.get(),
             operations: self.operations.get(),
@@ -104,7 +115,8 @@ impl Tally {
             scans: self.scans.get(),
             backend_looks: self.backend_looks.get(),
             unanswered: self.unanswered.get(),
-            faults: faults.filter(|(_, count)| *count > 0).collect(),
+            faults: by_kind(&self.faults),
+            hollow_faults: by_kind(&self.hollow),
         }
     }
 }
@@ -128,6 +140,9 @@ impl Counts {
         self.unanswered += other.unanswered;
         for (name, count) in &other.faults {
             *self.faults.entry(name).or_default() += count;
+        }
+        for (name, count) in &other.hollow_faults {
+            *self.hollow_faults.entry(name).or_default() += count;
         }
     }
 

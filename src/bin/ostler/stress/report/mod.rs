@@ -152,6 +152,9 @@ impl<'a> Report<'a> {
             "faults     {}",
             if faults.is_empty() { "none".to_owned() } else { faults.join(", ") }
         );
+        for (fault, count) in &self.counts.hollow_faults {
+            let _ = writeln!(text, "           {fault} did not come to pass {count} times");
+        }
         for (fault, why) in &self.settings.left_out {
             let _ = writeln!(text, "           not {fault}: {why}");
         }

@@ -1,3 +1,4 @@
+use std::cell::Cell;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use super::faults::Fault;
 use super::latency::Timed;
 use super::token::Token;
 use super::world::{Target, World};
+use crate::process::Process;
 
 /// Where a lease can write: its workspace, and beside it.
 const PLACES: [&str; 3] = ["", "/tmp", "/dev/shm"];
@@ -18,10 +20,16 @@ const PLACES: [&str; 3] = ["", "/tmp", "/dev/shm"];
 /// After this a client drops a file operation in a fake runtime, where one may be made to hang on its own.
 const GIVE_UP: Duration = Duration::from_secs(5);
 
-/// Shows all that a command can see of others, and leaves processes behind in three ways that are hard to undo.
+/// Shows all that a command can see of others, and leaves processes behind in three ways that are hard to undo, a
+/// message queue with a name, and what has no name but a number: shared memory, a semaphore, a queue.
 const LOOK_AND_MARK: &str = "\
 cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline 2>/dev/null
-ls -aR . /tmp /dev/shm 2>/dev/null
+ls -aR . /tmp /dev/shm /dev/mqueue 2>/dev/null
+for f in shm sem msg; do
+    { read -r head; while read -r line; do echo \"ipc $f: $line\"; done; } </proc/sysvipc/$f
+done 2>/dev/null
+(: >/dev/mqueue/$OSTLER_STRESS) 2>/dev/null
+ipcmk -M 4096 -S 1 -Q >/dev/null 2>&1
 sleep 900 </dev/null >/dev/null 2>&1 &
 setsid sleep 900 </dev/null >/dev/null 2>&1 &
 (sleep 900 </dev/null >/dev/null 2>&1 &)
@@ -34,6 +42,8 @@ pub(super) struct Held {
     lease: Lease,
     /// Whether its holder has done something to its runtime.
     pub(super) hurt: bool,
+    /// Whether some of the IPC there is may be its own.
+    marked: Cell<bool>,
 }
 
 /// Stands for the lease in the books.
@@ -82,7 +92,7 @@ impl Held {
             trace.add(arrival.granted);
         });
         let entry = Entry { world: Arc::clone(world), place, client: arrival.client, token, runtime, epoch };
-        Self { entry, lease, hurt: false }
+        Self { entry, lease, hurt: false, marked: Cell::new(false) }
     }
 
     pub(super) fn lease(&self) -> &Lease {
@@ -135,6 +145,7 @@ impl Held {
         let exec = Exec::shell(LOOK_AND_MARK).env("OSTLER_STRESS", self.token());
         let Some(output) = self.exec(exec, None).await else { return false };
         self.find(&output.stdout, "a command's sight");
+        self.find_ipc(&output.stdout);
         self.world().board.tally.looks.one();
         if output.stdout.ends_with(b"marked\n") || self.hurt || output.stdout_truncated {
             return true;
@@ -142,6 +153,17 @@ impl Held {
         // A shell that was killed from outside has marked nothing, and what came of it is known by the docket.
         self.lost_or(output.signal.is_some(), || format!("no mark made: {output:?}"));
         false
+    }
+
+    /// What has no name is nobody else's if the first to look finds none.
+    fn find_ipc(&self, seen: &[u8]) {
+        let target = self.target();
+        if self.marked.replace(true) || !target.is_wiped() || !has_own_ipc(self.lease.handle()) {
+            return;
+        }
+        for line in ipc(seen) {
+            self.breach(Breach::Residue, &format!("{line}, seen by {}", self.entry.token));
+        }
     }
 
     fn find(&self, seen: &[u8], place: &str) {
@@ -248,8 +270,7 @@ impl Held {
     /// Whether the runtime's process has gone, where it has one.
     fn is_lost(&self) -> bool {
         let handle = self.lease.handle();
-        handle.starts_with("pid ")
-            && crate::process::Process::of(handle).is_none_or(|process| !process.is_alive())
+        handle.starts_with("pid ") && Process::of(handle).is_none_or(|process| !process.is_alive())
     }
 
     fn breach(&self, breach: Breach, what: &str) {
@@ -267,5 +288,51 @@ impl Held {
         let Self { entry, lease, .. } = self;
         drop(entry);
         if for_good { lease.discard() } else { drop(lease) }
+    }
+}
+
+/// Whether a runtime's System V IPC is nobody else's.
+fn has_own_ipc(handle: &str) -> bool {
+    let Some(process) = Process::of(handle) else { return !handle.starts_with("pid ") };
+    let namespace = |pid: &str| std::fs::read_link(format!("/proc/{pid}/ns/ipc"));
+    match (namespace(&process.pid.to_string()), namespace("self")) {
+        (Ok(theirs), Ok(ours)) => theirs != ours,
+        // It has gone; another lease will tell.
+        _ => false,
+    }
+}
+
+/// Lines of [`LOOK_AND_MARK`] that tell of System V IPC.
+fn ipc(seen: &[u8]) -> Vec<String> {
+    let lines = seen.split(|byte| *byte == b'\n').map(String::from_utf8_lossy);
+    let kinds = ["ipc shm: ", "ipc sem: ", "ipc msg: "];
+    lines.filter(|line| kinds.iter().any(|kind| line.starts_with(kind))).map(Into::into).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs it as a lease does, beside itself.
+    fn look_and_mark(place: &std::path::Path) -> Vec<u8> {
+        let mut sh = std::process::Command::new("unshare");
+        sh.args(["-r", "--ipc", "--pid", "--fork", "--mount-proc", "sh", "-c"]).current_dir(place);
+        let twice = format!("{LOOK_AND_MARK}\n{LOOK_AND_MARK}");
+        sh.arg(twice).env("OSTLER_STRESS", "ostler-stress-1.0.0.1").output().unwrap().stdout
+    }
+
+    #[test]
+    fn ipc_that_another_left_is_seen_and_the_script_itself_is_not_taken_for_it() {
+        let place = tempfile::tempdir().unwrap();
+        let seen = look_and_mark(place.path());
+        if seen.is_empty() {
+            eprintln!("\nSKIPPED: IPC of one's own: unshare is refused");
+            return;
+        }
+        // The first look of two has nobody before it.
+        let first = seen.windows(7).position(|window| window == b"marked\n").unwrap();
+        assert_eq!(ipc(&seen[..first]), Vec::<String>::new());
+        let kinds: Vec<_> = ipc(&seen[first..]).iter().map(|line| line[..7].to_owned()).collect();
+        assert_eq!(kinds, ["ipc shm", "ipc sem", "ipc msg"]);
     }
 }

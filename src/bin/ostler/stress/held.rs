@@ -142,10 +142,14 @@ impl Held {
 
     /// As [`mark_files`](Self::mark_files), with processes and by a command.
     pub(super) async fn mark_processes(&self) -> bool {
+        // Also one that is dropped in the middle may have left its own.
+        let first = !self.marked.replace(true);
         let exec = Exec::shell(LOOK_AND_MARK).env("OSTLER_STRESS", self.token());
         let Some(output) = self.exec(exec, None).await else { return false };
         self.find(&output.stdout, "a command's sight");
-        self.find_ipc(&output.stdout);
+        if first {
+            self.find_ipc(&output.stdout);
+        }
         self.world().board.tally.looks.one();
         if output.stdout.ends_with(b"marked\n") || self.hurt || output.stdout_truncated {
             return true;
@@ -157,8 +161,7 @@ impl Held {
 
     /// What has no name is nobody else's if the first to look finds none.
     fn find_ipc(&self, seen: &[u8]) {
-        let target = self.target();
-        if self.marked.replace(true) || !target.is_wiped() || !has_own_ipc(self.lease.handle()) {
+        if !self.target().is_wiped() || !has_own_ipc(self.lease.handle()) {
             return;
         }
         for line in ipc(seen) {

@@ -52,6 +52,11 @@ pub(super) async fn play(world: &Arc<World>, ostler: Ostler) -> End {
     sleep(Duration::from_secs(3)).await;
     world.judge(true);
     for target in &world.targets {
+        for what in target.notices.judge(target.notice()) {
+            world.breach(Breach::Unnoticed, format!("pool {}: {what}", target.pool.name()));
+        }
+    }
+    for target in &world.targets {
         let waiters = target.pool.status().waiters;
         if waiters > 0 {
             let words = format!("pool {}: {waiters} wait though nobody is there", target.pool.name());

@@ -18,23 +18,26 @@ pub(super) enum Timed {
     Exec,
     /// File operations.
     File,
+    /// From a runtime's being killed to the pool's word that it has ended.
+    Notice,
 }
 
 impl Timed {
-    pub(super) const ALL: [Self; 3] = [Self::Acquire, Self::Exec, Self::File];
+    pub(super) const ALL: [Self; 4] = [Self::Acquire, Self::Exec, Self::File, Self::Notice];
 
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Acquire => "acquire",
             Self::Exec => "exec",
             Self::File => "file",
+            Self::Notice => "notice",
         }
     }
 }
 
 /// How long things took, to three digits.
 #[derive(Debug)]
-pub(super) struct Latencies(Mutex<[Histogram<u64>; 3]>, Mutex<Histogram<u64>>);
+pub(super) struct Latencies(Mutex<[Histogram<u64>; 4]>, Mutex<Histogram<u64>>);
 
 impl Latencies {
     pub(super) fn new() -> Self {
@@ -47,7 +50,7 @@ impl Latencies {
             histogram.reset();
             histogram
         };
-        Self(Mutex::new([empty(), empty(), empty()]), Mutex::new(empty()))
+        Self(Mutex::new([empty(), empty(), empty(), empty()]), Mutex::new(empty()))
     }
 
     pub(super) fn record(&self, timed: Timed, took: Duration) {
@@ -90,7 +93,7 @@ impl Latencies {
         }
     }
 
-    fn all(&self) -> MutexGuard<'_, [Histogram<u64>; 3]> {
+    fn all(&self) -> MutexGuard<'_, [Histogram<u64>; 4]> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

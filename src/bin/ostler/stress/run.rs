@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use ostler::backend::Backend;
-use ostler::model::PoolSpec;
+use ostler::model::{PoolSpec, RestartSpec};
 use ostler::{Change, Events, Ostler, PoolName};
 use slog::Logger;
 use tokio::sync::mpsc;
 use tokio::task::{LocalSet, spawn_local};
 
 use super::board::{Board, Timeline};
-use super::checker::{Breach, Grown, Violation};
+use super::checker::{Breach, Grown, Paid, Violation};
 use super::client::Client;
 use super::faults::{self, Clock, Faults};
 use super::finale::{self, End};
@@ -21,7 +21,7 @@ use super::pace::Missed;
 use super::sampler::{self, Sampler};
 use super::settings::Settings;
 use super::tally::Counts;
-use super::world::{Parts, Target, World};
+use super::world::{Heard, Parts, Target, World};
 
 /// Events of the pools that may wait to be read. A backlog beyond it costs the run its judgement of losses.
 const BACKLOG: usize = 1 << 16;
@@ -207,7 +207,35 @@ async fn on_threads(world: &Arc<World>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Listens to what the pools say of themselves: it excuses, and never accuses.
+/// What a pool said is held against its promises.
+fn judge(world: &World, target: &Target, heard: &Heard) {
+    let (tally, pool) = (&world.board.tally, target.pool.name());
+    let RestartSpec { intensity, window, .. } = target.spec.restart;
+    if let Some(Paid { within, too_many }) = heard.paid {
+        tally.restarts.one();
+        if too_many {
+            let words = format!(
+                "pool {pool}: {within} launches after failures within {window:?}, where {intensity} may be"
+            );
+            world.breach(Breach::Rushed, words);
+        }
+    }
+    if let Some(took) = heard.noticed {
+        world.board.latencies.record(Timed::Notice, took);
+    }
+    if heard.planned.is_some() {
+        tally.planned.one();
+    }
+    if let Some(runtime) = heard.evicted {
+        world.breach(
+            Breach::Evicted,
+            format!("pool {pool}: {runtime} was retired as planned, and somebody has it"),
+        );
+    }
+}
+
+/// Listens to what the pools say of themselves: it excuses, and accuses where a pool contradicts what its clients know,
+/// or its settings.
 async fn hear(world: Arc<World>, mut events: Events) {
     let mut lost = 0;
     while let Some(event) = events.next().await {
@@ -217,7 +245,7 @@ async fn hear(world: Arc<World>, mut events: Events) {
                 Clock::Virtual => Duration::ZERO,
                 Clock::Real => event.at.elapsed().unwrap_or_default(),
             };
-            target.hear(&event.change, world.stamps.next(), known);
+            judge(&world, target, &target.hear(&event.change, world.stamps.next(), known));
             if let Change::Ready { handle, .. } = &event.change
                 && target.has_keepers()
             {
@@ -227,7 +255,7 @@ async fn hear(world: Arc<World>, mut events: Events) {
         if events.dropped() > lost {
             lost = events.dropped();
             slog::warn!(world.log, "events were read too slowly"; "lost" => lost);
-            world.targets.iter().for_each(|target| target.docket.deafened(world.stamps.next()));
+            world.targets.iter().for_each(|target| target.deafened(world.stamps.next()));
         }
     }
 }

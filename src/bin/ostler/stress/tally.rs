@@ -28,6 +28,10 @@ pub(super) struct Tally {
     pub(super) excused: Count,
     /// Operations lost to a runtime that was found unhealthy for no reason but that the machine was slow.
     pub(super) unexplained: Count,
+    /// Launches that followed a failure.
+    pub(super) restarts: Count,
+    /// Runtimes that went as planned.
+    pub(super) planned: Count,
     /// Times a lease looked for what others left.
     pub(super) looks: Count,
     /// Times all processes of this host were looked at.
@@ -75,6 +79,8 @@ pub(super) struct Counts {
     pub(super) waits_judged: u64,
     pub(super) overtakings_excused: u64,
     pub(super) unexplained: u64,
+    pub(super) restarts: u64,
+    pub(super) planned_ends: u64,
     pub(super) looks: u64,
     pub(super) scans: u64,
     pub(super) backend_looks: u64,
@@ -111,6 +117,8 @@ impl Tally {
             waits_judged: self.waits.get(),
             overtakings_excused: self.excused.get(),
             unexplained: self.unexplained.get(),
+            restarts: self.restarts.get(),
+            planned_ends: self.planned.get(),
             looks: self.looks.get(),
             scans: self.scans.get(),
             backend_looks: self.backend_looks.get(),
@@ -134,6 +142,8 @@ impl Counts {
         self.waits_judged += other.waits_judged;
         self.overtakings_excused += other.overtakings_excused;
         self.unexplained += other.unexplained;
+        self.restarts += other.restarts;
+        self.planned_ends += other.planned_ends;
         self.looks += other.looks;
         self.scans += other.scans;
         self.backend_looks += other.backend_looks;

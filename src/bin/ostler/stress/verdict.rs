@@ -1,6 +1,7 @@
 use serde::Serialize;
 
 use super::checker::Breach;
+use super::latency::Quantiles;
 use super::run::Outcome;
 use super::settings::Settings;
 use super::tally::Counts;
@@ -17,7 +18,12 @@ pub(super) struct Kept {
 }
 
 /// One line a promise, over all runs.
-pub(super) fn judge(settings: &Settings, outcomes: &[Outcome], counts: &Counts) -> Vec<Kept> {
+pub(super) fn judge(
+    settings: &Settings,
+    outcomes: &[Outcome],
+    counts: &Counts,
+    notice: &Quantiles,
+) -> Vec<Kept> {
     let sum = |breach: Breach| -> u64 {
         let each = outcomes.iter().flat_map(|outcome| &outcome.breaches);
         each.filter(|(other, _)| *other == breach).map(|(_, count)| count).sum()
@@ -30,7 +36,7 @@ pub(super) fn judge(settings: &Settings, outcomes: &[Outcome], counts: &Counts) 
                 promise,
                 breach,
                 what,
-                evidence: evidence(breach, settings, outcomes, counts),
+                evidence: evidence(breach, settings, outcomes, counts, notice),
                 violations: sum(breach),
             }
         })
@@ -46,7 +52,11 @@ const fn promise(breach: Breach) -> (&'static str, &'static str) {
         Breach::Overtaken => ("P4", "nobody is served before one who came earlier"),
         Breach::Late => ("P5, P12, P13", "acquires, operations and the shutdown keep their deadlines"),
         Breach::Wrong => ("P6", "every answer is the operation's own, whatever was dropped before"),
+        Breach::Rushed => ("P7", "no more launches after failures than a window may hold"),
         Breach::Disturbed => ("P8", "no lease notices what is done to another"),
+        Breach::Unnoticed => ("P9", "a runtime that is killed is noticed, and soon"),
+        // Whether it takes `ready` below `min` is not to be seen from outside: clients take at the same moment.
+        Breach::Evicted => ("P10", "nobody loses a runtime to maintenance"),
         Breach::Residue => ("P11", "nothing of a lease is there for the next"),
         Breach::Survived => ("P12, P13", "what is ended ends"),
         Breach::Leaked => ("P14", "nothing is left behind"),
@@ -54,7 +64,13 @@ const fn promise(breach: Breach) -> (&'static str, &'static str) {
     }
 }
 
-fn evidence(breach: Breach, settings: &Settings, outcomes: &[Outcome], counts: &Counts) -> String {
+fn evidence(
+    breach: Breach,
+    settings: &Settings,
+    outcomes: &[Outcome],
+    counts: &Counts,
+    notice: &Quantiles,
+) -> String {
     let runs = outcomes.len();
     match breach {
         Breach::Exceeded => {
@@ -93,6 +109,12 @@ fn evidence(breach: Breach, settings: &Settings, outcomes: &[Outcome], counts: &
                 ),
             }
         }
+        Breach::Rushed => format!("{} launches that followed a failure", counts.restarts),
+        Breach::Unnoticed => format!(
+            "{} noticed: half within {:.1} ms, the last after {:.1} ms",
+            notice.count, notice.p50_ms, notice.max_ms
+        ),
+        Breach::Evicted => format!("{} runtimes that went as planned", counts.planned_ends),
         Breach::Residue => {
             let unwiped =
                 settings.config.pools.values().filter(|spec| spec.reset == ostler::model::ResetPolicy::None);

@@ -3,14 +3,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use ostler::model::{BackendSpec, ResetPolicy};
-use ostler::{Change, Pool, PoolSpec};
+use ostler::model::{BackendSpec, ResetPolicy, RestartPolicy};
+use ostler::{Change, Pool, PoolSpec, Reason, RuntimeId};
 use slog::Logger;
 use tokio::sync::mpsc::Sender;
 use tokio::time::Instant;
 
 use super::board::Board;
-use super::checker::{Breach, Docket, Judged, Keepers, Ledger, Terms};
+use super::checker::{Breach, Docket, Judged, Keepers, Ledger, Notices, Paid, Restarts, Terms};
 use super::faults::{Clock, Fault, Faults, Orders};
 use super::pace::Pace;
 use super::pulse::Pulse;
@@ -52,11 +52,29 @@ pub(super) struct Target {
     pub(super) ledger: Ledger,
     pub(super) docket: Docket,
     pub(super) keepers: Keepers,
+    pub(super) restarts: Restarts,
+    pub(super) notices: Notices,
     pub(super) orders: Orders,
     pub(super) faults: Arc<dyn Faults>,
     /// Whether one runtime sees nothing of another, once that is known.
     private: OnceLock<bool>,
 }
+
+/// What a pool's word comes to.
+#[derive(Debug, Default)]
+pub(super) struct Heard {
+    /// A launch that followed a failure.
+    pub(super) paid: Option<Paid>,
+    /// How long it took to notice that a runtime was killed.
+    pub(super) noticed: Option<Duration>,
+    /// A runtime that goes as planned.
+    pub(super) planned: Option<RuntimeId>,
+    /// One that does while somebody has it.
+    pub(super) evicted: Option<RuntimeId>,
+}
+
+/// How late the pools' news may be, for what is counted in a window.
+const LATE: Duration = Duration::from_millis(250);
 
 /// Numbers that grow with time, across threads.
 #[derive(Debug, Default)]
@@ -188,10 +206,12 @@ impl Target {
         let terms = terms(&spec, clock);
         Self {
             pool,
-            spec,
             ledger: Ledger::default(),
             docket: Docket::new(terms),
             keepers: Keepers::default(),
+            restarts: Restarts::new(spec.restart.window, spec.restart.intensity, LATE),
+            notices: Notices::default(),
+            spec,
             orders: Orders::default(),
             faults,
             private: OnceLock::new(),
@@ -199,7 +219,7 @@ impl Target {
     }
 
     /// The pool says what it did, and has known it for so long.
-    pub(super) fn hear(&self, change: &Change, now: u64, known: Duration) {
+    pub(super) fn hear(&self, change: &Change, now: u64, known: Duration) -> Heard {
         let tested = match change {
             Change::Retiring { runtime, .. } => {
                 let idle = self.ledger.idle(*runtime);
@@ -208,7 +228,46 @@ impl Target {
             _ => false,
         };
         let heard = Instant::now();
-        self.docket.hear(change, now, heard.checked_sub(known).unwrap_or(heard), tested);
+        let at = heard.checked_sub(known).unwrap_or(heard);
+        self.docket.hear(change, now, at, tested);
+        let planned = match change {
+            Change::Retiring { runtime, reason } => {
+                matches!(reason, Reason::UsedUp | Reason::Idle | Reason::Aged).then_some(*runtime)
+            }
+            _ => None,
+        };
+        // Nobody is entered before the lease is had, nor after it is given back.
+        let evicted = planned.filter(|runtime| self.ledger.is_leased(*runtime));
+        let all_replaced = self.spec.restart.policy == RestartPolicy::Always;
+        Heard {
+            paid: self.restarts.hear(change, at).filter(|_| all_replaced),
+            noticed: self.notices.hear(change, at),
+            planned,
+            evicted,
+        }
+    }
+
+    /// What it said may have been missed.
+    pub(super) fn deafened(&self, now: u64) {
+        self.docket.deafened(now);
+        self.restarts.forget();
+        self.notices.forget();
+    }
+
+    /// The clock has moved on at once.
+    pub(super) fn jumped(&self, by: Duration) {
+        self.docket.jumped(by);
+        self.restarts.forget();
+        self.notices.jumped();
+    }
+
+    /// Longest it may take, half of the time, to notice that a runtime was killed: a few times what is promised, because
+    /// the host is busy.
+    pub(super) fn notice(&self) -> Duration {
+        match self.spec.backend {
+            BackendSpec::Docker(_) | BackendSpec::Podman(_) => Duration::from_secs(2),
+            _ => Duration::from_millis(200),
+        }
     }
 
     pub(super) fn is_fake(&self) -> bool {

@@ -23,8 +23,14 @@ pub(in super::super) enum Breach {
     Late,
     /// Not what the operation comes to.
     Wrong,
+    /// More launches after failures than a window may hold.
+    Rushed,
     /// A lease lost to what was done to others.
     Disturbed,
+    /// A runtime that was killed, and nobody noticed in time.
+    Unnoticed,
+    /// A leased runtime that was taken away as planned.
+    Evicted,
     /// Something of another lease was found in a runtime.
     Residue,
     /// Still there though it was ended.
@@ -36,14 +42,17 @@ pub(in super::super) enum Breach {
 }
 
 impl Breach {
-    pub(in super::super) const ALL: [Self; 11] = [
+    pub(in super::super) const ALL: [Self; 14] = [
         Self::Exceeded,
         Self::Lost,
         Self::Doubled,
         Self::Overtaken,
         Self::Late,
         Self::Wrong,
+        Self::Rushed,
         Self::Disturbed,
+        Self::Unnoticed,
+        Self::Evicted,
         Self::Residue,
         Self::Survived,
         Self::Leaked,
@@ -58,7 +67,10 @@ impl Breach {
             Self::Overtaken => "overtaken",
             Self::Late => "late",
             Self::Wrong => "wrong",
+            Self::Rushed => "rushed",
             Self::Disturbed => "disturbed",
+            Self::Unnoticed => "unnoticed",
+            Self::Evicted => "evicted",
             Self::Residue => "residue",
             Self::Survived => "survived",
             Self::Leaked => "leaked",

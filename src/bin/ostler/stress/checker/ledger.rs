@@ -99,6 +99,11 @@ impl Ledger {
         if page.lease.is_some() { Some(Duration::ZERO) } else { page.left.map(|left| left.elapsed()) }
     }
 
+    /// Whether somebody has it.
+    pub(in super::super) fn is_leased(&self, runtime: RuntimeId) -> bool {
+        self.lock().runtimes.get(&runtime).is_some_and(|page| page.lease.is_some())
+    }
+
     /// How many leases there are.
     pub(in super::super) fn live(&self) -> usize {
         self.lock().runtimes.values().filter(|page| page.lease.is_some()).count()

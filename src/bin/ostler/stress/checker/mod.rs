@@ -5,6 +5,7 @@
 //!                └─▶ Order ── overtaken? ─┤ suspects
 //!  operations that were lost ─────────────┤
 //!  faults done, runtimes retired ──▶ Docket ──▶ Violations
+//!  what the pool says ── rushed? unnoticed? evicted? ──▶
 //!  tokens found ── residue? ──────────────────▶
 //!  /proc, cgroups, files ──▶ Census ── exceeded? survived? leaked? grown? ──▶
 //! ```
@@ -17,8 +18,10 @@ mod census;
 mod docket;
 mod keepers;
 mod ledger;
+mod notices;
 mod order;
 mod remains;
+mod restarts;
 mod vitals;
 
 pub(super) use breach::{Breach, Violation, Violations};
@@ -26,5 +29,7 @@ pub(super) use census::Census;
 pub(super) use docket::{Docket, Judged, Loss, Terms};
 pub(super) use keepers::{Allowance, Keepers, excess};
 pub(super) use ledger::{Arrival, Entered, Ledger};
+pub(super) use notices::Notices;
 pub(super) use remains::Remains;
+pub(super) use restarts::{Paid, Restarts};
 pub(super) use vitals::{Grown, Growth, Vitals};

@@ -61,6 +61,9 @@ impl Containers {
             Fault::Hang => ("pause", rng.bool().then(|| STOPPED.mul_f64(rng.f64()))),
             _ => ("pause", Some(Duration::from_millis(rng.u64(10..300)))),
         };
+        if fault == Fault::Kill {
+            scene.killed(victim.handle());
+        }
         let teller = engine.clone();
         let victim = spawn_blocking(move || teller.tell(&victim, what).map(|()| victim)).await??;
         if let Some(pause) = goes_on {

@@ -115,7 +115,9 @@ impl Staged {
 
     async fn kill(&self, scene: &Scene<'_>, rng: &mut Rng) -> anyhow::Result<bool> {
         let Some(victim) = victim(scene, rng).await? else { return Ok(false) };
-        scene.hurt(&format!("fake {victim}"));
+        let handle = format!("fake {victim}");
+        scene.hurt(&handle);
+        scene.killed(&handle);
         Ok(self.fake.kill(victim))
     }
 
@@ -187,7 +189,7 @@ impl Faults for Staged {
                 Fault::ClockJump => {
                     let by = JUMP.mul_f64(rng.f64());
                     tokio::time::advance(by).await;
-                    scene.world.targets.iter().for_each(|target| target.docket.jumped(by));
+                    scene.world.targets.iter().for_each(|target| target.jumped(by));
                     true
                 }
                 _ => false,

@@ -84,6 +84,11 @@ impl Scene<'_> {
         self.trouble();
     }
 
+    /// It is about to be killed.
+    fn killed(&self, handle: &str) {
+        self.world.targets.iter().for_each(|target| target.notices.killed(handle));
+    }
+
     /// While this is done, harm may come to runtimes that are not there yet to be named.
     async fn upheaval<T>(&self, doing: impl Future<Output = T>) -> T {
         let _until_done = Upheaval::begin(self.world);

@@ -56,7 +56,12 @@ impl Faults for Outside {
                 scene.hurt(&format!("pid {}", known.pid));
             }
             match fault {
-                Fault::Kill => victim.signal(Signal::KILL)?,
+                Fault::Kill => {
+                    for guest in guests.iter().chain([&victim]) {
+                        scene.killed(&format!("pid {}", guest.pid));
+                    }
+                    victim.signal(Signal::KILL)?;
+                }
                 Fault::Hang => {
                     victim.signal(Signal::STOP)?;
                     if rng.bool() {

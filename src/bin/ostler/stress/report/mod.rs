@@ -78,7 +78,7 @@ impl<'a> Report<'a> {
         for outcome in outcomes {
             counts.add(&outcome.counts);
         }
-        let verdict = judge(settings, outcomes, &counts);
+        let verdict = judge(settings, outcomes, &counts, &all.quantiles(Timed::Notice));
         let with_faults = throughput(outcomes, false);
         let compared = outcomes.iter().any(|outcome| outcome.is_baseline).then(|| {
             let without_faults = throughput(outcomes, true);

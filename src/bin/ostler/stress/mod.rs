@@ -34,6 +34,8 @@ mod tally;
 mod tests;
 mod token;
 mod trace;
+#[cfg(test)]
+mod tricks;
 mod verdict;
 mod view;
 mod workload;

@@ -22,21 +22,21 @@ use super::scenario::Scenario;
 use super::settings::Settings;
 use crate::args::{Args, Command};
 
-const POOL: &str = "\
+pub(super) const POOL: &str = "\
 [pools.p]\nbackend = \"fake\"\nmin = 2\nmax = 4\nlaunch_timeout = \"1s\"\n\
 [pools.p.restart]\nwindow = \"1s\"\nintensity = 100\nbackoff = \"10ms\"\nbackoff_cap = \"100ms\"\n\
 [pools.p.health]\ninterval = \"200ms\"\ntimeout = \"100ms\"\n";
 
 /// A backend with something wrong, upon a fake one.
 #[derive(Clone, Debug)]
-struct Flawed {
-    fake: Fake,
+pub(super) struct Flawed {
+    pub(super) fake: Fake,
     flaw: Flaw,
     launches: Arc<AtomicU64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Flaw {
+pub(super) enum Flaw {
     None,
     /// Says it has reset, and that it has looked.
     Careless,
@@ -46,6 +46,10 @@ enum Flaw {
     Barren,
     /// Makes none.
     Absent,
+    /// Lies about one operation in so many.
+    Lying,
+    /// Destroys nothing, and says so.
+    Undying,
     /// Does not say what there is.
     Mute,
     /// Makes another one beside each.
@@ -62,8 +66,14 @@ struct FlawedInstance {
 }
 
 impl Flawed {
-    fn new(flaw: Flaw) -> Self {
+    pub(super) fn new(flaw: Flaw) -> Self {
+        let operations = AtomicU64::new(1);
         let script = move |point| match (flaw, point) {
+            (Flaw::Lying, Point::Operation)
+                if operations.fetch_add(1, Ordering::Relaxed).is_multiple_of(50) =>
+            {
+                Act::Lie
+            }
             (Flaw::Careless, Point::Reset) => Act::Lie,
             (Flaw::Slow, Point::Operation) => Act::Slow(Duration::from_millis(100)),
             _ => Act::Work,
@@ -130,6 +140,9 @@ impl Instance for FlawedInstance {
 
     fn destroy(&mut self) -> BoxFuture<Result<(), BackendError>> {
         match &mut self.instance {
+            _ if self.flaw == Flaw::Undying => {
+                Box::pin(async { Err(BackendError::passing("destroy", "undying")) })
+            }
             Some(instance) if self.flaw != Flaw::Leaky => instance.destroy(),
             _ => Box::pin(async { Ok(()) }),
         }
@@ -167,10 +180,14 @@ impl Faults for Harmless {
 }
 
 fn settings(words: &[&str]) -> Arc<Settings> {
+    settings_of(POOL, words)
+}
+
+pub(super) fn settings_of(config: &str, words: &[&str]) -> Arc<Settings> {
     let words = ["ostler", "stress", "pools.toml"].iter().chain(words);
     let Command::Stress(args) = Args::try_parse_from(words).unwrap().command else { panic!("not stress") };
     assert_eq!(args.config, Some(PathBuf::from("pools.toml")));
-    let config = Config::parse(POOL, Format::Toml).unwrap();
+    let config = Config::parse(config, Format::Toml).unwrap();
     Arc::new(Settings::new(&args, Scenario::default(), config).unwrap())
 }
 
@@ -188,7 +205,7 @@ fn play_on(board: &Arc<Board>, flaw: Flaw, seed: u64, words: &[&str]) -> Outcome
     .unwrap()
 }
 
-fn breaches(outcome: &Outcome) -> Vec<Breach> {
+pub(super) fn breaches(outcome: &Outcome) -> Vec<Breach> {
     outcome.breaches.iter().filter(|(_, count)| *count > 0).map(|(breach, _)| *breach).collect()
 }
 
@@ -223,6 +240,18 @@ fn a_backend_that_does_not_say_what_there_is_has_kept_no_promise() {
     assert_eq!(outcome.violations.len(), 2, "each is told once: {:?}", outcome.violations);
     assert!(outcome.violations.iter().all(|violation| violation.what.contains("not looked at: mute")));
     assert!(outcome.counts.unanswered > 0 && outcome.counts.backend_looks == 0, "{:?}", outcome.counts);
+}
+
+#[test]
+fn an_answer_that_is_not_the_operations_own_is_found_out() {
+    let outcome = play(Flaw::Lying, 3, &SHORT);
+    assert!(breaches(&outcome).contains(&Breach::Wrong), "{:?}", outcome.violations);
+}
+
+#[test]
+fn runtimes_that_outlive_the_shutdown_are_found_out() {
+    let outcome = play(Flaw::Undying, 3, &SHORT);
+    assert!(breaches(&outcome).contains(&Breach::Survived), "{:?}", outcome.violations);
 }
 
 #[test]

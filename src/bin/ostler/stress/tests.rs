@@ -312,3 +312,19 @@ fn each_lease_of_a_burst_is_timed_from_its_arrival() {
     // Six operations of the first lease, and as many of the second.
     assert!(acquire.p50_ms > 600.0 && acquire.p90_ms > 1200.0, "{acquire:?}");
 }
+
+/// Their runtimes go by the same names.
+#[test]
+fn a_fake_pool_is_not_harmed_by_what_is_done_to_another() {
+    let two = POOL.to_owned() + &POOL.replace("pools.p", "pools.q");
+    let settings = settings_of(&two, &["--ops", "3000", "--faults", "kill", "--rate", "20/1000"]);
+    let log = Logger::root(Discard, o!());
+    for seed in 1..=8 {
+        let daemon = faults::Daemon::default();
+        let cast = move |name: &_, spec: &_| faults::of(name, spec, seed, faults::Clock::Virtual, &daemon);
+        let board = Arc::new(Board::new());
+        let outcome = play_with(&settings, seed, &board, &log, cast).unwrap();
+        assert_eq!(breaches(&outcome), [], "seed {seed}: {:?}", outcome.violations);
+        assert!(board.latencies.quantiles(Timed::Notice).max_ms < 1.0, "seed {seed}");
+    }
+}

@@ -26,7 +26,7 @@ use tokio::time::Instant;
 
 pub(super) use self::daemon::Daemon;
 pub(crate) use self::daemon::DaemonPid;
-use super::world::World;
+use super::world::{Target, World};
 
 pub(super) use fake::JUMP;
 pub(super) use injector::inject;
@@ -78,7 +78,7 @@ pub(super) struct Scene<'a> {
 impl Scene<'_> {
     /// Harm is about to be done to a runtime: whoever has it may lose it.
     fn hurt(&self, handle: &str) {
-        for target in &self.world.targets {
+        for target in self.meant() {
             target.docket.hurt(handle.to_owned(), self.world.stamps.next());
         }
         self.trouble();
@@ -86,7 +86,13 @@ impl Scene<'_> {
 
     /// It is about to be killed.
     fn killed(&self, handle: &str) {
-        self.world.targets.iter().for_each(|target| target.notices.killed(handle));
+        self.meant().for_each(|target| target.notices.killed(handle));
+    }
+
+    /// Pools whose runtime a handle may mean: fake ones of several pools go by the same.
+    fn meant(&self) -> impl Iterator<Item = &Target> {
+        let name = self.pool.name();
+        self.world.targets.iter().filter(move |target| !target.is_fake() || target.pool.name() == name)
     }
 
     /// While this is done, harm may come to runtimes that are not there yet to be named.

@@ -32,6 +32,14 @@ impl Notices {
         }
     }
 
+    /// It was not, after all.
+    pub(in super::super) fn spared(&self, handle: &str) {
+        let mut book = self.lock();
+        if let Some(runtime) = book.known.get(handle).copied() {
+            book.killed.remove(&runtime);
+        }
+    }
+
     /// The pool says what it did; answers how long it took it to notice.
     pub(in super::super) fn hear(&self, change: &Change, at: Instant) -> Option<Duration> {
         let mut book = self.lock();
@@ -148,6 +156,15 @@ mod tests {
         assert_eq!(notices.judge(CEILING), Vec::<String>::new(), "it went in another way");
         notices.killed("pid 1");
         assert_eq!(notices.judge(CEILING), Vec::<String>::new(), "it was gone by then");
+    }
+
+    #[test]
+    fn one_that_could_not_be_killed_need_not_be_noticed() {
+        let notices = Notices::default();
+        notices.hear(&ready(1), Instant::now());
+        notices.killed("pid 1");
+        notices.spared("pid 1");
+        assert_eq!(notices.judge(CEILING), Vec::<String>::new());
     }
 
     #[test]

@@ -65,7 +65,10 @@ impl Containers {
             scene.killed(victim.handle());
         }
         let teller = engine.clone();
-        let victim = spawn_blocking(move || teller.tell(&victim, what).map(|()| victim)).await??;
+        let handle = victim.handle().to_owned();
+        let told = spawn_blocking(move || teller.tell(&victim, what).map(|()| victim)).await?;
+        // An engine that did not answer may have done it all the same; then nobody waits for the pool's word.
+        let victim = told.inspect_err(|_| scene.spared(&handle))?;
         if let Some(pause) = goes_on {
             let engine = engine.clone();
             spawn_local(async move {

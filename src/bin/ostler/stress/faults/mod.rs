@@ -89,6 +89,11 @@ impl Scene<'_> {
         self.meant().for_each(|target| target.notices.killed(handle));
     }
 
+    /// It could not be killed.
+    fn spared(&self, handle: &str) {
+        self.meant().for_each(|target| target.notices.spared(handle));
+    }
+
     /// Pools whose runtime a handle may mean: fake ones of several pools go by the same.
     fn meant(&self) -> impl Iterator<Item = &Target> {
         let name = self.pool.name();

@@ -57,10 +57,11 @@ impl Faults for Outside {
             }
             match fault {
                 Fault::Kill => {
-                    for guest in guests.iter().chain([&victim]) {
-                        scene.killed(&format!("pid {}", guest.pid));
-                    }
-                    victim.signal(Signal::KILL)?;
+                    let named = || guests.iter().chain([&victim]).map(|guest| format!("pid {}", guest.pid));
+                    named().for_each(|handle| scene.killed(&handle));
+                    victim.signal(Signal::KILL).inspect_err(|_| {
+                        named().for_each(|handle| scene.spared(&handle));
+                    })?;
                 }
                 Fault::Hang => {
                     victim.signal(Signal::STOP)?;

@@ -37,6 +37,9 @@ pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send + 'static>>;
 /// way when the next one comes. Only [`trouble`](Backend::trouble), wires, meters and drops are called on other
 /// threads, ostler's or a lease holder's, and must not block. With [`Builder::on_this_thread`] everything runs there.
 ///
+/// What panics costs the runtime it is about, or fails the start; nothing else is disturbed. The name, and what a new
+/// runtime says of itself but for its end, is asked for once.
+///
 /// [`Builder::on_this_thread`]: crate::Builder::on_this_thread
 pub trait Backend: Send + Sync + fmt::Debug {
     /// The backend's name, for logs and status: `process`, `docker`, …

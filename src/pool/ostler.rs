@@ -16,7 +16,7 @@ use super::scribe::Scribe;
 use super::timer::by;
 use super::{BlockingEvents, Error, ErrorKind, Events, Pool, Stopper, backends, ending, sweep, template};
 use crate::actor::{MadeBy, OpenPool, Placement, Tree};
-use crate::backend::{Aside, Backend};
+use crate::backend::{Aside, Backend, BackendError};
 use crate::config::Config;
 use crate::model::{PoolName, PoolSpec};
 use crate::observe::render;
@@ -206,7 +206,10 @@ impl Ostler {
     ) -> Result<(), Error> {
         let closed = || Error::new("start", ErrorKind::Closed);
         let is_own = own.is_some();
-        let own = own.map(|backend| self.aside(backend)).transpose()?;
+        let own = match own {
+            Some(backend) => Some(self.aside(backend).await?),
+            None => None,
+        };
         let made_by = self.made_by(name, spec, own).await?;
         let Some(tree) = &self.tree else { return Err(closed()) };
         let (answer, opened) = oneshot::channel();
@@ -236,11 +239,11 @@ impl Ostler {
     }
 
     /// Puts an application's own backend where it holds up none of the actors, if they have threads of their own.
-    fn aside(&self, backend: Arc<dyn Backend>) -> Result<Arc<dyn Backend>, Error> {
-        if !self.tree.as_ref().is_some_and(Tree::has_threads) {
-            return Ok(backend);
-        }
-        Ok(Arc::new(Aside::new(backend).map_err(Error::not_started)?))
+    async fn aside(&self, backend: Arc<dyn Backend>) -> Result<Arc<dyn Backend>, Error> {
+        let Some(tree) = self.tree.as_ref().filter(|tree| tree.has_threads()) else { return Ok(backend) };
+        // In a task, as all that asks it: its panic is an error then.
+        let aside = tree.runtime.spawn(Aside::new(backend)).await;
+        Ok(Arc::new(aside.map_err(Error::not_started)?.map_err(Error::not_started)?))
     }
 
     /// Makes sure that the instance's name is ours.
@@ -271,8 +274,12 @@ impl Ostler {
             None => backends::build(&self.config, spec, &log).map_err(Error::not_started)?,
         };
         let Some(tree) = &self.tree else { return Err(Error::new("start", ErrorKind::Closed)) };
-        let prepared = tree.runtime.spawn(backend.prepare()).await;
-        prepared.map_err(Error::not_started)?.map_err(Error::not_started)?;
+        let preparing = Arc::clone(&backend);
+        let prepared = tree.runtime.spawn(async move {
+            preparing.prepare().await?;
+            Ok::<_, BackendError>(preparing.name().to_owned())
+        });
+        let kind = prepared.await.map_err(Error::not_started)?.map_err(Error::not_started)?;
         let template = match spec.template.clone() {
             None => None,
             Some(directory) => {
@@ -280,7 +287,7 @@ impl Ostler {
                 Some(tree.runtime.spawn_blocking(pack).await.map_err(Error::not_started)??)
             }
         };
-        Ok(MadeBy { backend, template })
+        Ok(MadeBy { backend, kind, template })
     }
 }
 

@@ -28,8 +28,12 @@ pub(super) async fn again(backend: Weak<dyn Backend>, log: Logger) {
     loop {
         sleep(AGAIN).await;
         let Some(backend) = backend.upgrade() else { return };
-        if let Err(error) = once(backend, log.clone()).await {
-            warn!(log, "sweep failed"; "cause" => with_causes(&error));
-        }
+        // A task of its own, so that one that panics is not the last.
+        let cause = match tokio::spawn(once(backend, log.clone())).await {
+            Ok(Ok(())) => continue,
+            Ok(Err(error)) => with_causes(&error),
+            Err(error) => error.to_string(),
+        };
+        warn!(log, "sweep failed"; "cause" => cause);
     }
 }

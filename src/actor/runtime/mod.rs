@@ -57,6 +57,8 @@ pub(super) struct Runtime {
     fence: Option<Epoch>,
     /// Where its ports are reached.
     endpoints: Arc<BTreeMap<Port, SocketAddr>>,
+    /// The health check of what it is made from.
+    health_check: Option<Vec<String>>,
     /// The epoch of our own work in it: that of the lease that comes next, or runs.
     epoch: Epoch,
     /// Resets begun.
@@ -90,6 +92,7 @@ impl Runtime {
             launching: None,
             fence: None,
             endpoints: Arc::default(),
+            health_check: None,
             epoch: Epoch::default(),
             resets: 0,
             warming: None,
@@ -234,6 +237,7 @@ impl Takes<Made> for Runtime {
         };
         let Launched { control, data, exit, instance } = launched;
         self.endpoints = Arc::new(instance.endpoints());
+        self.health_check = instance.health_check();
         self.instance = Some(instance);
         Self::start(context, exit, |exit| {
             Ended(exit.unwrap_or_else(|panicked| Exit { cause: panicked.to_string() }))

@@ -1,18 +1,19 @@
 //! When a runtime is probed, and what follows.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix::{AsyncContext as _, Context};
-use slog::debug;
+use slog::{Logger, debug, warn};
 use tokio::time::Instant;
 
 use super::messages::{FirstProbe, FirstProbeEnded, Probe, ProbeEnded, Probed, Report};
 use super::probe::{self, Finding};
 use super::{Runtime, Ware};
-use crate::actor::contain::Takes;
+use crate::actor::contain::{Panicked, Takes, catch};
 use crate::guest::Session;
-use crate::model::{self, Health, State};
+use crate::model::{self, Health, Meter, State};
 use crate::observe::Chart;
 
 /// Longest pause between two probes while the first success is awaited.
@@ -47,7 +48,8 @@ impl Runtime {
             (Some(wire), Some(instance)) => {
                 let handle: Arc<str> = instance.handle().into();
                 debug!(self.log, "ready"; "handle" => &*handle);
-                let chart = Chart::new(Arc::clone(&handle), instance.transport(), instance.meter());
+                let meter = instance.meter().map(|meter| contained(meter, self.log.clone()));
+                let chart = Chart::new(Arc::clone(&handle), instance.transport(), meter);
                 let (chart, endpoints) = (Arc::new(chart), Arc::clone(&self.endpoints));
                 let number = self.badge.report_warm(Ware { wire, handle, endpoints, chart });
                 self.tell(number, Report::Warmed);
@@ -61,7 +63,7 @@ impl Runtime {
     fn probe(&self) -> Option<impl Future<Output = Finding> + 'static> {
         let session = Session::new(self.control.clone()?, self.epoch, Arc::clone(&self.blueprint.defaults));
         let (blueprint, endpoints) = (Arc::clone(&self.blueprint), Arc::clone(&self.endpoints));
-        let own = self.instance.as_ref().and_then(|instance| instance.health_check());
+        let own = self.health_check.clone();
         let resetting = self.badge.state() == State::Resetting;
         Some(async move {
             if resetting {
@@ -70,6 +72,20 @@ impl Runtime {
             probe::probe(session, &blueprint.spec, &endpoints, own).await
         })
     }
+}
+
+/// A meter that anybody may read: one that panics says nothing, and the log why, once.
+fn contained(meter: Meter, log: Logger) -> Meter {
+    let told = AtomicBool::new(false);
+    Arc::new(move || {
+        catch(|| meter()).unwrap_or_else(|panicked| {
+            if !told.swap(true, Ordering::Relaxed) {
+                // A logger may panic too.
+                let _: Result<(), Panicked> = catch(|| warn!(log, "meter: {panicked}"));
+            }
+            None
+        })
+    })
 }
 
 impl Takes<FirstProbe> for Runtime {

@@ -51,6 +51,8 @@ pub(super) struct Inbox {
 pub(crate) struct MadeBy {
     /// Makes them.
     pub(crate) backend: Arc<dyn Backend>,
+    /// What it calls itself.
+    pub(crate) kind: String,
     /// Their workspace, as a tar.
     pub(crate) template: Option<Bytes>,
 }

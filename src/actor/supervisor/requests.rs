@@ -49,7 +49,7 @@ impl Takes<OpenPool> for Supervisor {
                 })
             },
         };
-        let backend = made_by.backend.name().to_owned();
+        let backend = made_by.kind.clone();
         let shared = Shared::new(name.clone(), backend, spec.clone(), calls, self.runtime.clone());
         self.estate.seed =
             self.estate.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

@@ -8,6 +8,7 @@ use slog::{error, info, warn};
 use super::messages::{OverflowWanted, Returned, StockLow, Wake};
 use super::pool::{Overdue, Pool};
 use super::{Supervisor, Takes};
+use crate::actor::contain::catch;
 use crate::actor::maintenance::Ticked;
 use crate::actor::tenure::Finding;
 use crate::decide::Event;
@@ -72,7 +73,8 @@ impl Supervisor {
     /// A pool whose backend is in trouble is degraded, whether or not it wants to launch anything just now.
     fn heed_backend(&mut self, name: &PoolName) {
         let Some(backend) = self.estate.pools.get(name).map(|pool| Arc::clone(&pool.backend)) else { return };
-        let trouble = self.outside(|| backend.trouble());
+        let asked = self.outside(|| catch(|| backend.trouble()));
+        let trouble = asked.unwrap_or_else(|panicked| Some(format!("its backend's trouble: {panicked}")));
         let Some(pool) = self.estate.pools.get_mut(name) else { return };
         if trouble.is_some() == pool.ailing {
             return;

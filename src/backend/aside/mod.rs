@@ -5,6 +5,7 @@ mod launches;
 mod threads;
 
 use std::collections::BTreeSet;
+use std::future::ready;
 use std::io;
 use std::sync::Arc;
 
@@ -23,11 +24,15 @@ pub(crate) struct Aside {
 }
 
 impl Aside {
+    /// Asks it for its name there, too.
+    ///
     /// # Errors
     /// When the system gives no thread or event queue.
-    pub(crate) fn new(backend: Arc<dyn Backend>) -> io::Result<Self> {
-        let name = backend.name().to_owned();
-        Ok(Self { backend, name, threads: Arc::new(Threads::new()?), launches: Arc::default() })
+    pub(crate) async fn new(backend: Arc<dyn Backend>) -> io::Result<Self> {
+        let (threads, asked) = (Arc::new(Threads::new()?), Arc::clone(&backend));
+        let ask = move || -> BoxFuture<String> { Box::pin(ready(asked.name().to_owned())) };
+        let name = threads.run(ask).await;
+        Ok(Self { backend, name, threads, launches: Arc::default() })
     }
 
     fn run<T: Send + 'static>(
@@ -63,7 +68,11 @@ impl Backend for Aside {
 
     fn settled(&self, runtime: RuntimeId) -> BoxFuture<()> {
         let launches = Arc::clone(&self.launches);
-        Box::pin(async move { launches.ended(|launching| !launching.contains(&runtime)).await })
+        let settled = self.run(move |backend| backend.settled(runtime));
+        Box::pin(async move {
+            launches.ended(|launching| !launching.contains(&runtime)).await;
+            settled.await;
+        })
     }
 
     fn sweep(&self) -> BoxFuture<Result<u32, BackendError>> {

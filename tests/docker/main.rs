@@ -10,6 +10,7 @@ mod daemon;
 mod engine;
 mod engines;
 mod exit;
+mod hang;
 mod health;
 mod image;
 mod lease;

@@ -61,11 +61,13 @@ async fn rounds(site: Weak<Site>, log: Logger) {
         }
         let looked = look(&site).await;
         match &looked {
-            Ok(()) if in_trouble => {
+            Ok(_) if in_trouble => {
                 info!(log, "the engine is back");
                 // With what it was asked to remove meanwhile.
                 sweep_at = Instant::now();
             }
+            // An engine that hung may be making what somebody asked for who has gone since.
+            Ok(Orphans::Seen) => sweep_at = sweep_at.min(Instant::now() + POLL),
             Err(error) if !in_trouble => warn!(log, "{}", with_causes(error)),
             _ => {}
         }
@@ -76,16 +78,23 @@ async fn rounds(site: Weak<Site>, log: Logger) {
     }
 }
 
+/// Whether a look found what is nobody's.
+enum Orphans {
+    None,
+    Seen,
+}
+
 /// Wakes those who wait for news of containers that don't run any more.
-async fn look(site: &Site) -> Result<(), EngineError> {
+async fn look(site: &Site) -> Result<Orphans, EngineError> {
     let found = sweep::list(&site.engine, &site.mark).await?;
+    let orphaned = found.iter().any(|container| sweep::is_orphan(&site.mark, container));
     let running = found
         .into_iter()
         .filter(|container| container.state == Some(ContainerSummaryStateEnum::RUNNING))
         .filter_map(|container| container.id)
         .collect();
     site.running.wake_all_but(&running);
-    Ok(())
+    Ok(if orphaned { Orphans::Seen } else { Orphans::None })
 }
 
 /// Wakes those who wait for news of a container that the engine says something of.

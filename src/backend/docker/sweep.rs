@@ -72,7 +72,7 @@ pub(super) async fn sweep(engine: &Engine, mark: &Mark, sightings: &Sightings) -
     failed.map_or(Ok(swept), Err)
 }
 
-fn is_orphan(mark: &Mark, found: &ContainerSummary) -> bool {
+pub(super) fn is_orphan(mark: &Mark, found: &ContainerSummary) -> bool {
     let labels = found.labels.clone().unwrap_or_default();
     match mark.judge(&labels) {
         Belongs::ToTheDead => true,

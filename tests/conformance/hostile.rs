@@ -1,6 +1,7 @@
 //! What runs inside is the enemy: whatever a lease does in its runtime, it is contained, noticed where anything of the
 //! runtime was lost, and the next lease finds nothing of it.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::{Duration, Instant};
 
 use ostler::guest::RefusalKind;
@@ -44,13 +45,17 @@ async fn attempt(lease: &Lease, script: &str) -> String {
 async fn is_followed_by_a_clean_one(stable: &Stable, lease: Lease) {
     drop(lease);
     let next = stable.lease().await;
-    for place in ["", "/tmp", "/dev/shm"] {
+    for place in stable.on.places() {
         let entries = next.list(place).await.unwrap();
         assert!(entries.is_empty(), "{place:?}: {entries:?}");
     }
-    let seen =
-        attempt(&next, "for p in /proc/[0-9]*; do cat $p/comm; done 2>/dev/null | sort | uniq -c; pwd").await;
-    assert!(!seen.contains("sleep") && !seen.contains("tail") && !seen.contains("cat\n2"), "{seen}");
+    // All processes of the host are seen without walls; those of a lease are looked for from outside.
+    if stable.on.is_walled() {
+        let seen =
+            attempt(&next, "for p in /proc/[0-9]*; do tr '\\0' ' ' <$p/cmdline; echo; done 2>/dev/null")
+                .await;
+        assert!(!seen.contains("sleep 300") && !seen.contains("tail") && !seen.contains("hop"), "{seen}");
+    }
     next.write("large", vec![1; 4 << 20]).await.unwrap();
     assert_eq!(attempt(&next, "wc -c <large; echo $((6 * 7)) >answer; cat answer").await, "4194304\n42\n");
     drop(next);
@@ -60,13 +65,17 @@ pub(crate) async fn signals_at_the_guest(on: On) {
     let stable = confined(on).await;
     let lease = stable.lease().await;
     let runtime = lease.runtime();
-    attempt(&lease, "for s in STOP TERM INT QUIT KILL SEGV HUP USR1; do kill -$s 1; done 2>/dev/null; true")
-        .await;
+    let signals =
+        "for s in STOP TERM INT QUIT KILL SEGV HUP USR1; do kill -$s 1 $PPID; done 2>/dev/null; true";
+    attempt(&lease, signals).await;
     assert_eq!(attempt(&lease, "echo alive").await, "alive\n");
     // Everybody that may be signalled, itself too.
     attack(&lease, "sleep 300 & kill -STOP -1; kill -KILL -1").await;
-    assert_eq!(attempt(&lease, "echo alive").await, "alive\n");
-    assert_eq!(lease.runtime(), runtime);
+    // A service is one of them, and ends its container with it.
+    if !on.serves() {
+        assert_eq!(attempt(&lease, "echo alive").await, "alive\n");
+        assert_eq!(lease.runtime(), runtime);
+    }
     is_followed_by_a_clean_one(&stable, lease).await;
     stable.close().await;
 }
@@ -74,16 +83,23 @@ pub(crate) async fn signals_at_the_guest(on: On) {
 pub(crate) async fn the_guests_memory_and_connection(on: On) {
     let stable = confined(on).await;
     let lease = stable.lease().await;
+    assert_eq!(attempt(&lease, "echo $PPID").await == "1\n", on.is_walled(), "whose child a command is");
     // Its memory, environment, descriptors and program; ptrace begins with any of them.
     let secrets = "for f in mem environ maps fd/0 fd/3 fd/4 fd/5 fd/6 fd/7 exe cwd/. root/.; do \
-                   head -c1 /proc/1/$f >/dev/null 2>&1 && echo read $f; done; \
-                   ls /proc/1/fd/ 2>/dev/null; ls /proc/1/cwd/ 2>/dev/null; true";
+                   head -c1 /proc/$PPID/$f >/dev/null 2>&1 && echo read $f; done; \
+                   ls /proc/$PPID/fd/ 2>/dev/null; ls /proc/$PPID/cwd/ 2>/dev/null; true";
     assert_eq!(attempt(&lease, secrets).await, "", "the guest is open");
-    let forge = "for f in /proc/1/fd/* /proc/1/fd/3 /proc/1/fd/4 /proc/1/fd/5 /proc/self/fd/[3-9]; do \
+    let forge = "for f in /proc/$PPID/fd/* /proc/$PPID/fd/3 /proc/$PPID/fd/4 /proc/$PPID/fd/5 /proc/self/fd/[3-9]; do \
                  printf '\\377\\377\\377\\377garbage' >$f && echo written $f; done 2>/dev/null; true";
     assert_eq!(attempt(&lease, forge).await, "", "frames can be forged");
-    let sockets = "find / -xdev -type s 2>/dev/null; ls /proc/self/fd | grep -v '^[0-3]$'; true";
-    assert_eq!(attempt(&lease, sockets).await, "", "a socket, or a descriptor that was not meant for it");
+    // Without walls the host's are there to be seen, by their names.
+    let sockets = if on.is_walled() { "find / -xdev -type s 2>/dev/null" } else { "" };
+    let more = format!("{sockets}; ls /proc/self/fd | grep -v '^[0-3]$'; true");
+    assert_eq!(
+        attempt(&lease, more.trim_start_matches("; ")).await,
+        "",
+        "a socket, or a descriptor that was not meant for it"
+    );
     assert_eq!(attempt(&lease, "echo alive").await, "alive\n");
     is_followed_by_a_clean_one(&stable, lease).await;
     stable.close().await;
@@ -221,7 +237,7 @@ pub(crate) async fn nothing_can_be_mounted(on: On) {
                   [ $before = $(cat /proc/self/mountinfo | wc -l) ] || echo changed; true";
     // Without a swap to turn off there is nothing to fail.
     let mut done = attempt(&lease, mounts).await.replace("swapoff -a\n", "");
-    if on == On::Podman {
+    if matches!(on, On::Podman(_)) {
         // Its own filter of system calls lets anybody have a user namespace, in which nothing of ours can be reached.
         done = done.replace("unshare -r true\nunshare -U true\n", "");
     }
@@ -235,6 +251,9 @@ pub(crate) async fn the_hosts_files_are_out_of_reach(on: On) {
     let outside = tempfile::Builder::new().prefix("ostler-outside-").tempdir().unwrap();
     let file = outside.path().join(&secret);
     std::fs::write(&file, &secret).unwrap();
+    // Without walls files can be read as their permissions say, those of one's own user too; never changed.
+    std::fs::set_permissions(&outside, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let is_closed = on.is_walled() || rustix::process::geteuid().is_root();
     let stable = confined(on).await;
     let lease = stable.lease().await;
     let path = file.display();
@@ -245,12 +264,15 @@ pub(crate) async fn the_hosts_files_are_out_of_reach(on: On) {
          dd if=/dev/sda count=1 2>/dev/null; dd if=/dev/vda count=1 2>/dev/null; dd if=/dev/mem count=1 2>/dev/null; \
          cat /proc/kcore 2>/dev/null | head -c1; true"
     );
-    assert_eq!(attempt(&lease, &ways).await, "", "was read");
+    if is_closed {
+        assert_eq!(attempt(&lease, &ways).await, "", "was read");
+    }
     for way in [path.to_string(), format!("../../../../../..{path}"), format!("/proc/self/root{path}")] {
-        assert!(lease.read(&way).await.is_err(), "{way} was read");
+        assert!(!is_closed || lease.read(&way).await.is_err(), "{way} was read");
     }
     lease.symlink(&file, "link").await.unwrap();
-    assert!(lease.read("link").await.is_err(), "read through a link");
+    assert!(!is_closed || lease.read("link").await.is_err(), "read through a link");
+    attempt(&lease, &format!("echo overwritten >{path}; rm -f {path}; mv {path} was; true")).await;
     drop(lease.write("link", b"overwritten").await);
     assert_eq!(std::fs::read_to_string(&file).unwrap(), secret, "written through a link");
     is_followed_by_a_clean_one(&stable, lease).await;
@@ -261,7 +283,7 @@ pub(crate) async fn the_hosts_files_are_out_of_reach(on: On) {
 pub(crate) async fn nothing_is_written_after_the_lease(on: On) {
     let stable = confined(on).await;
     let lease = stable.lease().await;
-    let keep = "mkdir kept; cd kept; (trap '' TERM HUP INT; exec 3>>../late 4>>/tmp/late 5>>/dev/shm/late; \
+    let keep = "mkdir kept; cd kept; (trap '' TERM HUP INT; exec 3>>../late; [ -w /tmp ] && exec 4>>/tmp/late 5>>/dev/shm/late; \
                 while :; do echo late >&3; echo late >&4; echo late >&5; echo late >file; done) \
                 </dev/null >/dev/null 2>&1 & \
                 setsid sh -c 'while :; do echo late >>../late; sleep 0.01; done' </dev/null >/dev/null 2>&1 & sleep 0.1";
@@ -272,7 +294,7 @@ pub(crate) async fn nothing_is_written_after_the_lease(on: On) {
     let next = stable.lease().await;
     drop(stdin);
     for _ in 0..20 {
-        for place in ["", "/tmp", "/dev/shm"] {
+        for place in on.places() {
             let entries = next.list(place).await.unwrap();
             assert!(entries.is_empty(), "{place:?}: {entries:?}");
         }

@@ -183,8 +183,7 @@ pub(crate) async fn figures(on: On) {
     let lease = stable.lease().await;
     let status = stable.pool.status();
     assert_eq!((status.min, status.max, status.leased), (2, 3, 1));
-    let backend = format!("{on:?}").to_lowercase();
-    assert_eq!(status.backend, backend);
+    assert_eq!(status.backend, on.backend());
     drop(lease);
     stable.until("it is back", |status| status.leased == 0 && status.ready >= 2).await;
     stable.close().await;
@@ -193,7 +192,7 @@ pub(crate) async fn figures(on: On) {
 pub(crate) async fn a_warm_up_that_fails(on: On) {
     let restart = RestartSpec { backoff: Duration::from_millis(10), ..RestartSpec::default() };
     let warm_up = match on {
-        On::Process => vec!["/bin/sh".to_owned(), "-c".to_owned(), "exit 1".to_owned()],
+        On::Process | On::Basic => vec!["/bin/sh".to_owned(), "-c".to_owned(), "exit 1".to_owned()],
         _ => vec!["false".to_owned()],
     };
     let mut stable =

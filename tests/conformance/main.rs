@@ -11,7 +11,10 @@ mod files;
 mod hostile;
 mod lifecycle;
 mod on;
+#[path = "../sandbox/mod.rs"]
+mod sandbox;
 mod stable;
+mod supervision;
 
 use on::On;
 
@@ -24,13 +27,13 @@ macro_rules! conformance {
         })+ }
         #[cfg(feature = "docker")]
         mod docker { $(mod $module {
-            $(#[test] fn $all() { crate::on::run(crate::On::Docker, crate::$module::$all); })*
-            $(#[test] fn $real() { crate::on::run(crate::On::Docker, crate::$module::$real); })*
+            $(#[test] fn $all() { crate::on::run(crate::On::Docker(crate::on::Way::Plain), crate::$module::$all); })*
+            $(#[test] fn $real() { crate::on::run(crate::On::Docker(crate::on::Way::Plain), crate::$module::$real); })*
         })+ }
         #[cfg(feature = "docker")]
         mod podman { $(mod $module {
-            $(#[test] fn $all() { crate::on::run(crate::On::Podman, crate::$module::$all); })*
-            $(#[test] fn $real() { crate::on::run(crate::On::Podman, crate::$module::$real); })*
+            $(#[test] fn $all() { crate::on::run(crate::On::Podman(crate::on::Way::Plain), crate::$module::$all); })*
+            $(#[test] fn $real() { crate::on::run(crate::On::Podman(crate::on::Way::Plain), crate::$module::$real); })*
         })+ }
         mod fake { $(mod $module {
             $(#[test] fn $all() { crate::on::run(crate::On::Fake, crate::$module::$all); })*
@@ -55,6 +58,14 @@ conformance! {
             a_warm_up_that_fails drained_twice_at_once ended_while_all_hang ended_in_a_storm_of_launches;
         real: nothing_is_left_of_a_lease what_the_template_has a_stale_lease_is_refused;
     }
+    supervision {
+        all: an_expired_lease_is_refused_and_a_renewed_one_is_not a_lease_that_is_kept_is_told_of
+            nothing_is_replaced_under_never a_failure_is_replaced_under_on_failure
+            what_is_done_is_not_replaced_under_on_failure what_is_done_is_replaced_under_always
+            launches_that_fail_are_tried_one_at_a_time_until_one_heals a_hang_is_noticed_within_three_intervals
+            an_end_is_noticed_at_once;
+        real: ;
+    }
     hostile {
         all: ;
         real: signals_at_the_guest the_guests_memory_and_connection descriptors_run_out memory_runs_out
@@ -62,4 +73,39 @@ conformance! {
             links_that_change_meanwhile nothing_can_be_mounted the_hosts_files_are_out_of_reach
             nothing_is_written_after_the_lease;
     }
+}
+
+/// What is hostile, as far as it is another matter on one more way to have a runtime.
+macro_rules! hostile_too {
+    ($($name:ident: $on:expr => $($case:ident)*;)+) => { $(
+        mod $name {
+            $(#[test] fn $case() { crate::on::run($on, crate::hostile::$case); })*
+        }
+    )+ };
+}
+
+// Without namespaces room and processes are the host's: the workspace has no size of its own, and the kernel counts all
+// processes of a user, those of other tests too.
+hostile_too! {
+    hostile_basic: crate::On::Basic => signals_at_the_guest the_guests_memory_and_connection descriptors_run_out
+        memory_runs_out operations_flood_the_guest programs_cannot_be_replaced links_that_change_meanwhile
+        nothing_can_be_mounted the_hosts_files_are_out_of_reach nothing_is_written_after_the_lease;
+}
+
+#[test]
+fn sandboxes_hold_for_an_ordinary_user_too() {
+    sandbox::some_as_an_ordinary_user(&["process::hostile::", "hostile_basic::"]);
+}
+
+// Their walls are those of any container. What differs is the guest's connection, and who is there beside a lease.
+#[cfg(feature = "docker")]
+hostile_too! {
+    docker_attached: crate::On::Docker(crate::on::Way::Attached) => signals_at_the_guest the_guests_memory_and_connection
+        memory_runs_out operations_flood_the_guest nothing_is_written_after_the_lease;
+    podman_attached: crate::On::Podman(crate::on::Way::Attached) => signals_at_the_guest the_guests_memory_and_connection
+        memory_runs_out operations_flood_the_guest nothing_is_written_after_the_lease;
+    docker_service: crate::On::Docker(crate::on::Way::Service) => signals_at_the_guest the_guests_memory_and_connection
+        memory_runs_out processes_run_out room_runs_out nothing_is_written_after_the_lease;
+    podman_service: crate::On::Podman(crate::on::Way::Service) => signals_at_the_guest the_guests_memory_and_connection
+        memory_runs_out processes_run_out room_runs_out nothing_is_written_after_the_lease;
 }

@@ -1,9 +1,11 @@
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::os::unix::fs::PermissionsExt as _;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use ostler::backend::fake::{Act, Fake, Point, Script};
-use ostler::{Config, Error, Events, Exec, Lease, Ostler, Pool, PoolSpec};
+use ostler::model::BackendSpec;
+use ostler::{Change, Config, Error, Events, Exec, Lease, Ostler, Pool, PoolSpec, RuntimeId};
 use tempfile::TempDir;
 
 use crate::On;
@@ -13,10 +15,15 @@ pub(crate) struct Stable {
     pub(crate) on: On,
     pub(crate) pool: Pool,
     pub(crate) events: Events,
+    /// Those that somebody has waited for, or passed over.
+    heard: Vec<(SystemTime, Change)>,
     ostler: Ostler,
     instance: String,
     state: TempDir,
     gates: Gates,
+    fake: Fake,
+    /// A directory that runtimes see, where a file breaks launches.
+    switch: Option<TempDir>,
 }
 
 /// What the fake does at each point: it works, unless it was told otherwise.
@@ -32,19 +39,95 @@ impl Script for Gates {
 impl Stable {
     /// With a pool of this spec, but for what makes its runtimes.
     pub(crate) async fn open(on: On, spec: PoolSpec) -> Self {
+        Self::open_with(on, PoolSpec { backend: on.settings(), ..spec }, None).await
+    }
+
+    /// As [`open`](Self::open), with launches that can be broken.
+    pub(crate) async fn open_with_a_switch(on: On, spec: PoolSpec) -> Self {
+        let mut spec = PoolSpec { backend: on.settings(), ..spec };
+        if on == On::Fake {
+            return Self::open_with(on, spec, None).await;
+        }
+        // Not in a directory that sandboxes have of their own.
+        let readable = std::fs::Permissions::from_mode(0o755);
+        let switch = tempfile::Builder::new().permissions(readable).tempdir_in("/var/tmp").unwrap();
+        let shown = switch.path().display();
+        spec.warm_up = ["test", "!", "-e", &format!("{shown}/broken")].map(str::to_owned).into();
+        match &mut spec.backend {
+            BackendSpec::Process(process) => process.read_only.push(switch.path().to_owned()),
+            #[cfg(feature = "docker")]
+            BackendSpec::Docker(container) | BackendSpec::Podman(container) => {
+                container.volumes.push(format!("{shown}:{shown}:ro").parse().unwrap());
+            }
+            _ => {}
+        }
+        Self::open_with(on, spec, Some(switch)).await
+    }
+
+    async fn open_with(on: On, spec: PoolSpec, switch: Option<TempDir>) -> Self {
         let instance = format!("conf-{:016x}", fastrand::u64(..));
-        let state = tempfile::tempdir().unwrap();
-        let spec = PoolSpec { backend: on.settings(), ..spec };
+        // Of a sandbox without namespaces it is the workspace that is in there.
+        let passable = std::fs::Permissions::from_mode(0o711);
+        let state = tempfile::Builder::new().permissions(passable).tempdir().unwrap();
         let config =
             Config::builder().instance(&instance).state_dir(state.path()).pool("p", spec).build().unwrap();
         let gates = Gates::default();
+        let fake = Fake::scripted(gates.clone());
         let mut builder = Ostler::builder(config);
         if on == On::Fake {
-            builder = builder.backend("p", Arc::new(Fake::scripted(gates.clone())));
+            builder = builder.backend("p", Arc::new(fake.clone()));
         }
+        let events = builder.events(10_000);
         let ostler = builder.start().await.unwrap();
-        let (pool, events) = (ostler.pool("p").unwrap().clone(), ostler.events(10_000));
-        Self { on, pool, events, ostler, instance, state, gates }
+        let pool = ostler.pool("p").unwrap().clone();
+        Self { on, pool, events, heard: Vec::new(), ostler, instance, state, gates, fake, switch }
+    }
+
+    /// From now on no launch comes to anything.
+    pub(crate) fn break_launches(&self) {
+        match &self.switch {
+            Some(switch) => std::fs::write(switch.path().join("broken"), "").unwrap(),
+            None => self.set(Point::Launch, Act::Fail),
+        }
+    }
+
+    pub(crate) fn mend_launches(&self) {
+        match &self.switch {
+            Some(switch) => std::fs::remove_file(switch.path().join("broken")).unwrap(),
+            None => self.set(Point::Launch, Act::Work),
+        }
+    }
+
+    /// Waits for an event that nobody has waited for yet.
+    pub(crate) async fn told<T>(&mut self, wanted: impl Fn(&Change) -> Option<T>) -> T {
+        let found = async {
+            loop {
+                let event = self.events.next().await.expect("more to come");
+                let found = wanted(&event.change);
+                self.heard.push((event.at, event.change));
+                if let Some(found) = found {
+                    return found;
+                }
+            }
+        };
+        let found = tokio::time::timeout(Duration::from_secs(30), found).await;
+        found.unwrap_or_else(|late| panic!("not told: {late}: {:?}\n{}", self.heard, self.pool.status()))
+    }
+
+    /// All that has happened so far, from the start.
+    pub(crate) async fn past(&mut self) -> &[(SystemTime, Change)] {
+        while let Ok(Some(event)) = tokio::time::timeout(Duration::ZERO, self.events.next()).await {
+            self.heard.push((event.at, event.change));
+        }
+        &self.heard
+    }
+
+    /// Waits until nothing is left of a runtime.
+    pub(crate) async fn until_gone(&mut self, runtime: RuntimeId) {
+        let gone = Change::Gone { runtime };
+        if !self.past().await.iter().any(|(_, change)| *change == gone) {
+            self.told(|change| (*change == gone).then_some(())).await;
+        }
     }
 
     /// With one runtime at most.
@@ -67,28 +150,61 @@ impl Stable {
     /// Ends a runtime from outside, as somebody else would.
     pub(crate) async fn kill(&self, lease: &Lease) {
         match self.on {
-            On::Process => signal(lease, rustix::process::Signal::KILL),
+            On::Process | On::Basic => signal(lease.handle(), rustix::process::Signal::KILL),
             On::Fake => {
                 self.set(Point::Operation, Act::Exit);
                 drop::<Result<_, Error>>(lease.exec(Exec::new("true")).await);
                 self.set(Point::Operation, Act::Work);
             }
             #[cfg(feature = "docker")]
-            On::Docker | On::Podman => self.client().kill_container(lease.handle(), None).await.unwrap(),
+            On::Docker(_) | On::Podman(_) => {
+                self.client().kill_container(lease.handle(), None).await.unwrap();
+            }
             #[cfg(not(feature = "docker"))]
-            On::Docker | On::Podman => {}
+            On::Docker(_) | On::Podman(_) => {}
         }
     }
+
+    /// Whether a runtime can end in order while nobody asks for its end. A sandbox's guest hears its host alone.
+    pub(crate) fn can_finish(on: On) -> bool {
+        !matches!(on, On::Process | On::Basic)
+    }
+
+    /// Ends a runtime as one that is done.
+    pub(crate) async fn finish(&self, lease: &Lease) {
+        match self.on {
+            On::Fake => assert!(self.fake.finish(lease.runtime())),
+            _ => self.signal_container(lease.handle(), "TERM").await,
+        }
+    }
+
+    /// Stops a runtime's guest, with which all hangs. On the fake as [`freeze`](Self::freeze).
+    pub(crate) async fn stop(&self, handle: &str) {
+        match self.on {
+            On::Process | On::Basic => signal(handle, rustix::process::Signal::STOP),
+            On::Fake => self.set(Point::Ping, Act::Hang),
+            _ => self.signal_container(handle, "STOP").await,
+        }
+    }
+
+    #[cfg(feature = "docker")]
+    async fn signal_container(&self, handle: &str, signal: &str) {
+        let options = bollard::query_parameters::KillContainerOptionsBuilder::new().signal(signal).build();
+        self.client().kill_container(handle, Some(options)).await.unwrap();
+    }
+
+    #[cfg(not(feature = "docker"))]
+    async fn signal_container(&self, _: &str, _: &str) {}
 
     /// Makes a runtime hang, as a frozen one does. On the fake all of them, until [`thaw`](Self::thaw).
     pub(crate) async fn freeze(&self, lease: &Lease) {
         match self.on {
-            On::Process => signal(lease, rustix::process::Signal::STOP),
+            On::Process | On::Basic => signal(lease.handle(), rustix::process::Signal::STOP),
             On::Fake => self.set(Point::Ping, Act::Hang),
             #[cfg(feature = "docker")]
-            On::Docker | On::Podman => self.client().pause_container(lease.handle()).await.unwrap(),
+            On::Docker(_) | On::Podman(_) => self.client().pause_container(lease.handle()).await.unwrap(),
             #[cfg(not(feature = "docker"))]
-            On::Docker | On::Podman => {}
+            On::Docker(_) | On::Podman(_) => {}
         }
     }
 
@@ -127,16 +243,15 @@ impl Stable {
 
     /// As [`close`](Self::close), with so much patience for leases.
     pub(crate) async fn close_within(self, grace: Duration) {
-        let Self { on, pool, mut events, ostler, instance, state, .. } = self;
+        let Self { on, pool, mut events, heard, ostler, instance, state, .. } = self;
         ostler.shutdown_within(grace).await.unwrap();
         drop(pool);
-        let mut alive = std::collections::BTreeSet::new();
+        let handle = |change| if let Change::Ready { handle, .. } = change { Some(handle) } else { None };
+        let mut alive: BTreeSet<_> = heard.into_iter().filter_map(|(_, change)| handle(change)).collect();
         while let Ok(Some(event)) = tokio::time::timeout(Duration::ZERO, events.next()).await {
-            if let ostler::Change::Ready { handle, .. } = event.change {
-                alive.insert(handle);
-            }
+            alive.extend(handle(event.change));
         }
-        if on == On::Process {
+        if matches!(on, On::Process | On::Basic) {
             for handle in &alive {
                 let pid = handle.strip_prefix("pid ").unwrap();
                 assert!(!std::path::Path::new("/proc").join(pid).exists(), "{handle} is alive");
@@ -152,8 +267,8 @@ impl Stable {
     }
 }
 
-fn signal(lease: &Lease, signal: rustix::process::Signal) {
-    let pid = lease.handle().strip_prefix("pid ").unwrap().parse().unwrap();
+fn signal(handle: &str, signal: rustix::process::Signal) {
+    let pid = handle.strip_prefix("pid ").unwrap().parse().unwrap();
     rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), signal).unwrap();
 }
 

@@ -196,6 +196,11 @@ pub(crate) fn is_root() -> bool {
 
 /// Runs the other tests of this file again, as an ordinary user. Does nothing when run as one.
 pub(crate) fn again_as_an_ordinary_user(this_test: &str) {
+    some_as_an_ordinary_user(&["--skip", this_test]);
+}
+
+/// The tests that these arguments choose.
+pub(crate) fn some_as_an_ordinary_user(chosen: &[&str]) {
     if !is_root() {
         return;
     }
@@ -208,7 +213,7 @@ pub(crate) fn again_as_an_ordinary_user(this_test: &str) {
     let status = Command::new("setpriv")
         .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
         .arg(&copy)
-        .args(["--skip", this_test])
+        .args(chosen)
         .env("TMPDIR", place.path())
         .current_dir("/")
         .status()

@@ -123,6 +123,25 @@ fn an_overflow_runtime_serves_one_lease_and_goes() {
     }
 }
 
+/// Whoever waits longest is served first, and who allows overflow is not forgotten for it.
+#[test]
+fn one_who_allows_overflow_is_served_behind_one_who_does_not() {
+    let mut world = World::new(PoolSpec { overflow: 2, ..plain(1, 1) }, Plan::CALM, 5);
+    world.run(Duration::from_secs(5));
+    world.lease();
+    world.lease();
+    world.lease_with_overflow();
+    world.run(Duration::from_secs(5));
+    assert_eq!((world.handoff.leased.len(), world.handoff.waiters), (3, 0));
+    world.lease();
+    world.run(Duration::from_secs(5));
+    assert_eq!(
+        (world.handoff.leased.len(), world.handoff.waiters),
+        (3, 1),
+        "not for one who waits in any case"
+    );
+}
+
 /// What the pool has room for is not beyond it, however it was asked for.
 #[test]
 fn overflow_is_for_a_full_pool_only() {
@@ -182,7 +201,7 @@ fn an_overflow_runtime_whose_waiter_left_is_not_kept() {
 fn a_withdrawn_runtime_goes_to_the_waiter_that_came_meanwhile() {
     let mut decider = Decider::new(plain(0, 1), Moment::ZERO, 7);
     let id = warm_up(&mut decider);
-    let stock = Stock { ready: 0, waiters: 1 };
+    let stock = Stock { ready: 0, waiters: 1, overflow: 0 };
     let commands = decider.step(Moment::ZERO, stock, Event::Withdrawn { id, reason: Reason::Idle }).unwrap();
     assert_eq!(commands, [Command::Put(id)]);
 }
@@ -229,7 +248,7 @@ fn a_pool_that_ends_now_destroys_what_is_held_and_what_is_cleaned_too() {
     let cleaned = RuntimeId(2);
     step(Event::Returned { id: held, uses: 1, fate: Fate::Used });
     assert_eq!(step(Event::ResetDone(held)), [Command::Put(held)]);
-    let stock = Stock { ready: 0, waiters: 1 };
+    let stock = Stock { ready: 0, waiters: 1, overflow: 0 };
     let mut step = |event| decider.step(Moment::ZERO, stock, event).expect("legal");
     for event in [
         Event::Tick { lowest: 0 },
@@ -327,7 +346,7 @@ fn endless_durations_are_endless() {
 /// The first runtime, made for a waiter, as a ready one.
 fn warm_up(decider: &mut Decider) -> RuntimeId {
     let id = RuntimeId(1);
-    let stock = Stock { ready: 0, waiters: 1 };
+    let stock = Stock { ready: 0, waiters: 1, overflow: 0 };
     for event in [Event::Tick { lowest: 0 }, Event::Launched(id), Event::Booted(id), Event::Warmed(id)] {
         decider.step(Moment::ZERO, stock, event).expect("the usual way up");
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use decide_world::history::Mix;
 use decide_world::{Note, Plan, World, plain};
-use ostler::decide::{Event, Moment, SlotKind, Strain};
+use ostler::decide::{Event, Moment, SlotKind, Stock, Strain};
 use ostler::model::{PoolSpec, Reason, RestartPolicy, RestartSpec, RuntimeId};
 use proptest::collection::vec;
 use proptest::prelude::any;
@@ -380,4 +380,76 @@ fn a_full_pool_is_degraded_while_launches_beyond_it_fail() {
     world.plan = Plan::CALM;
     world.run(Duration::from_mins(1));
     assert_eq!((world.decider.strain(), world.handoff.leased.len()), (None, 2), "tried until it succeeds");
+}
+
+#[test]
+fn a_pool_that_ends_is_not_degraded() {
+    let mut world = World::new(PoolSpec { overflow: 1, ..pool(1, 1, 1000) }, Plan::CALM, 8);
+    world.lease();
+    world.run(Duration::from_secs(10));
+    world.plan.launch_faults = 100;
+    world.lease_with_overflow();
+    world.run(Duration::from_secs(10));
+    assert!(world.decider.is_degraded());
+    world.queue(Event::Drain);
+    world.release_all();
+    assert_eq!((world.finished, world.decider.strain()), (1, None));
+    let degraded: Vec<_> = world.notes.iter().filter(|(_, note)| matches!(note, Note::Degraded(_))).collect();
+    assert_eq!(degraded.len(), 2, "once, and no more: {degraded:?}");
+
+    let restart = RestartSpec { policy: RestartPolicy::Never, ..RestartSpec::default() };
+    let mut world = World::new(PoolSpec { restart, ..plain(1, 1) }, Plan::CALM, 9);
+    world.lease();
+    world.run(Duration::from_secs(5));
+    world.queue(Event::Drain);
+    world.deliver_all();
+    kill(&mut world, 1);
+    assert!(!world.decider.is_degraded());
+}
+
+/// It was to go, or to be replaced, whether it ended or not.
+#[test]
+fn what_was_on_its_way_out_is_not_given_up() {
+    let restart = RestartSpec { policy: RestartPolicy::Never, ..RestartSpec::default() };
+    let leased = || {
+        let mut world = World::new(PoolSpec { restart, ..plain(0, 3) }, Plan::CALM, 9);
+        for _ in 0..3 {
+            world.lease();
+        }
+        world.run(Duration::from_secs(5));
+        world
+    };
+    let mut surplus = leased();
+    surplus.reconfigure(|spec| spec.max = 2);
+    surplus.deliver_all();
+    kill(&mut surplus, 1);
+    assert_eq!((surplus.decider.given_up(), surplus.decider.is_degraded()), (0, false));
+    surplus.run(Duration::from_secs(1));
+    kill(&mut surplus, 1);
+    assert_eq!((surplus.decider.given_up(), surplus.decider.is_degraded()), (1, true));
+
+    let mut outdated = leased();
+    outdated.reconfigure(|spec| drop(spec.env.insert("version".to_owned(), "2".to_owned())));
+    outdated.deliver_all();
+    kill(&mut outdated, 3);
+    assert_eq!((outdated.decider.given_up(), outdated.decider.is_degraded()), (0, false));
+}
+
+/// The last step before the supervisor started over may have been taken.
+#[test]
+fn an_end_that_is_told_again_after_a_recovery_counts_once() {
+    let restart = RestartSpec { policy: RestartPolicy::Never, ..RestartSpec::default() };
+    let mut world = World::new(PoolSpec { restart, ..plain(2, 2) }, Plan::CALM, 9);
+    world.run(Duration::from_secs(5));
+    let ended = *world.runtimes.keys().next().expect("two are ready");
+    let states: Vec<_> = world.decider.ledger().iter().map(|(id, slot)| (id, slot.state())).collect();
+    let mut decider = world.decider.clone();
+    let stock = Stock { ready: 1, waiters: 0, overflow: 0 };
+    decider.step(world.now, stock, Event::Exited(ended)).expect("legal");
+    let spec = decider.spec().clone();
+    decider.recover(spec, states.into_iter());
+    for event in [Event::Exited(ended), Event::Gone(ended)] {
+        decider.step(world.now, stock, event).expect("legal");
+    }
+    assert_eq!((decider.given_up(), decider.ledger().retired(Reason::Exited)), (1, 1));
 }

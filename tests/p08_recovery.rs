@@ -14,7 +14,7 @@ fn spec(min: usize, max: usize) -> PoolSpec {
 }
 
 fn step(decider: &mut Decider, ready: usize, event: Event) -> Vec<Command> {
-    decider.step(NOW, Stock { ready, waiters: 0 }, event).expect("a legal event")
+    decider.step(NOW, Stock { ready, waiters: 0, overflow: 0 }, event).expect("a legal event")
 }
 
 /// A pool with so many leasable runtimes, from number 1.
@@ -22,7 +22,7 @@ fn pool(spec: PoolSpec, runtimes: u64) -> Decider {
     let mut decider = Decider::new(spec, Moment::ZERO, 1);
     for ready in 0..runtimes {
         let id = RuntimeId(ready + 1);
-        let stock = Stock { ready: usize::try_from(ready).expect("a few"), waiters: 0 };
+        let stock = Stock { ready: usize::try_from(ready).expect("a few"), waiters: 0, overflow: 0 };
         for event in [TICK, Event::Launched(id), Event::Booted(id), Event::Warmed(id)] {
             decider.step(Moment::ZERO, stock, event).expect("the usual way up");
         }

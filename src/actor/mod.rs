@@ -44,6 +44,6 @@ pub(crate) use chair::{Chair, Unheard};
 pub(crate) use faults::Faults;
 pub(crate) use metrics::Subscriber;
 pub(crate) use receipt::Receipt;
-pub(crate) use shared::{Resource, Shared, TIMER_AT_ONCE};
+pub(crate) use shared::{Resource, Shared, TIMER_AT_ONCE, Wish};
 pub(crate) use supervisor::{Drain, DrainNow, Inspect, MadeBy, OpenPool, Reconfigure, Supervisor};
 pub(crate) use tree::{Placement, Tree};

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -70,6 +70,17 @@ pub(crate) struct Shared {
     pub(crate) runtime: Handle,
     settings: watch::Sender<Arc<Settings>>,
     overflow_wanted: Box<dyn Fn() + Send + Sync>,
+    /// Wishes there are.
+    overflow_waiting: AtomicUsize,
+}
+
+/// That one who waits may have a runtime beyond `max`, for as long as this is there.
+pub(crate) struct Wish<'a>(&'a Shared);
+
+impl Drop for Wish<'_> {
+    fn drop(&mut self) {
+        self.0.overflow_waiting.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// A pool's settings as leases need them.
@@ -197,6 +208,7 @@ impl Shared {
             settings: watch::Sender::new(Settings::new(spec, &runtime)),
             runtime,
             overflow_wanted: calls.overflow_wanted,
+            overflow_waiting: AtomicUsize::new(0),
         })
     }
 
@@ -211,8 +223,16 @@ impl Shared {
     }
 
     /// A waiter may have a runtime beyond `max`.
-    pub(crate) fn want_overflow(&self) {
+    pub(crate) fn want_overflow(&self) -> Wish<'_> {
+        self.overflow_waiting.fetch_add(1, Ordering::Relaxed);
+        let wish = Wish(self);
         (self.overflow_wanted)();
+        wish
+    }
+
+    /// How many wait who may have a runtime beyond `max`, or have just been served.
+    pub(super) fn overflow_waiting(&self) -> usize {
+        self.overflow_waiting.load(Ordering::Relaxed)
     }
 
     pub(crate) fn status(&self) -> Status {

@@ -108,6 +108,8 @@ pub struct Stock {
     pub ready: usize,
     /// Queued.
     pub waiters: usize,
+    /// Of these, those that may have a runtime beyond `max`.
+    pub overflow: usize,
 }
 
 impl Stock {
@@ -138,8 +140,8 @@ mod tests {
     fn what_is_put_goes_to_those_who_wait_and_then_to_the_ready_ones() {
         let put = |id| Command::Put(RuntimeId(id));
         let commands = [put(1), Command::Reset(RuntimeId(2)), put(3), put(4)];
-        let stock = Stock { ready: 0, waiters: 1 };
-        assert_eq!(stock.after(&commands[..1]), Stock { ready: 0, waiters: 0 });
-        assert_eq!(stock.after(&commands), Stock { ready: 2, waiters: 0 });
+        let stock = Stock { waiters: 1, ..Stock::default() };
+        assert_eq!(stock.after(&commands[..1]), Stock::default());
+        assert_eq!(stock.after(&commands), Stock { ready: 2, ..Stock::default() });
     }
 }

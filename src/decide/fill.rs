@@ -25,21 +25,21 @@ impl Decider {
         }
     }
 
-    /// Runtimes beyond `max`, one for each lease that waits with overflow allowed, as far as the allowance goes.
+    /// Runtimes beyond `max`, one under way for each lease that waits with overflow allowed, as far as the allowance
+    /// goes. Whoever waits longest is served first, so that several may be made before one who allows them has his.
     pub(super) fn overflow(&mut self, now: Moment, stock: Stock, commands: &mut Vec<Command>) {
-        let coming = self.ledger.arriving(SlotKind::Overflow);
-        self.overflow_wanted = self.overflow_wanted.min(stock.waiters.saturating_sub(coming));
+        self.overflow_wanted = stock.overflow.min(stock.waiters);
         if self.ledger.total(SlotKind::Pooled) < self.max() {
             return;
         }
         let room = self.spec.overflow.saturating_sub(self.ledger.total(SlotKind::Overflow));
         // What is on its way to the pool serves waiters too.
         let unserved = stock.waiters.saturating_sub(self.under_way());
-        for _ in 0..self.overflow_wanted.min(unserved).min(room) {
+        let coming = self.ledger.arriving(SlotKind::Overflow);
+        for _ in 0..self.overflow_wanted.saturating_sub(coming).min(unserved).min(room) {
             if self.launch(now, SlotKind::Overflow, commands) == Launching::Held {
                 break;
             }
-            self.overflow_wanted -= 1;
         }
     }
 

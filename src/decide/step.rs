@@ -15,7 +15,7 @@ pub struct Decider {
     pub(super) restart: Restart,
     pub(super) rng: fastrand::Rng,
     pub(super) expiry: Expiry,
-    /// Leases that wait with overflow allowed and have not been launched for.
+    /// Leases that wait with overflow allowed, as of the last step.
     pub(super) overflow_wanted: usize,
     pub(super) generation: u64,
     pub(super) warmth: Warmth,
@@ -130,6 +130,9 @@ impl Decider {
     /// By what.
     #[must_use]
     pub fn strain(&self) -> Option<Strain> {
+        if self.phase != Phase::Serving {
+            return None;
+        }
         let given_up = (self.given_up > 0).then_some(Strain::GivenUp(self.given_up));
         // Where nothing is to be launched, no launch will show that they succeed again.
         let launches = || self.restart.strain().filter(|_| self.may_launch());
@@ -181,7 +184,7 @@ impl Decider {
                 }
             }
             Event::Gone(id) => self.enter(id, State::Gone)?,
-            Event::OverflowWanted => self.overflow_wanted += 1,
+            Event::OverflowWanted => {}
             Event::Reconfigured(spec) => self.reconfigure(*spec, commands)?,
             Event::Drain => {
                 self.drain(|state| state.is_arriving() || state == State::Resetting, commands)?;
@@ -224,12 +227,11 @@ impl Decider {
         if self.is_in(id, State::Retiring) {
             return Ok(());
         }
+        let told_before = self.was_retired(id);
         self.retire(id, Reason::LaunchFailed, commands)?;
-        if self.gives_up(id, end) {
+        if told_before || self.gives_up(id, end) {
             return Ok(());
         }
-        // Who waits for one beyond `max` waits for the next.
-        self.overflow_wanted += usize::from(self.is_overflow(id));
         let jitter = self.rng.f64();
         self.restart.launch_failed(now, jitter);
         Ok(())
@@ -303,23 +305,34 @@ impl Decider {
         end: End,
         commands: &mut Vec<Command>,
     ) -> Result<(), Illegal> {
+        let told_before = self.was_retired(id);
         self.retire(id, reason, commands)?;
-        if !self.gives_up(id, end) {
+        if !told_before && !self.gives_up(id, end) {
             self.restart.failed(now);
         }
         Ok(())
     }
 
-    /// Whether a runtime that ended is not to be replaced; if so, the pool has one fewer from now on. One beyond
-    /// `max` never is, and takes nothing from the others.
+    /// Whether a runtime that ended, and is retired for it, is not to be replaced; if so, the pool has one fewer from
+    /// now on. One that makes room for a newer one is replaced whatever it does; one too many, or beyond `max`, never
+    /// is, and takes nothing from the others.
     fn gives_up(&mut self, id: RuntimeId, end: End) -> bool {
         let gives_up = match self.spec.restart.policy {
             RestartPolicy::Always => false,
             RestartPolicy::OnFailure => end == End::Ordinary,
             RestartPolicy::Never => true,
         };
-        self.given_up += usize::from(gives_up && !self.is_overflow(id));
+        let Some(slot) = self.slot(id).filter(|slot| slot.kind == SlotKind::Pooled) else { return gives_up };
+        if slot.condemned.is_some() || slot.generation != self.generation {
+            return false;
+        }
+        self.given_up += usize::from(gives_up && self.staying() < self.max());
         gives_up
+    }
+
+    /// Whether a step that a recovery took back had retired it: then its end has been counted.
+    fn was_retired(&self, id: RuntimeId) -> bool {
+        self.slot(id).is_some_and(|slot| slot.reason.is_some())
     }
 
     /// Runtimes that there may be, less those that are not replaced.

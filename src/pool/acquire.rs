@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 
 use super::{Error, ErrorKind, Lease, LeaseRequest, Pool, timer};
-use crate::actor::{Resource, TIMER_AT_ONCE};
+use crate::actor::{Resource, TIMER_AT_ONCE, Wish};
 use crate::handoff::{Take, TakeError, Taken};
 use crate::model::Exhausted;
 use crate::observe::count;
@@ -41,7 +41,7 @@ pub(super) struct Acquire<'a> {
     /// Whether the take has had to wait.
     waiting: bool,
     /// Since the request first had to wait. Out of the way of the others, who move it along.
-    wait: Option<Box<Wait>>,
+    wait: Option<Box<Wait<'a>>>,
     test: Option<Test<'a>>,
     by: &'static Location<'static>,
 }
@@ -49,12 +49,14 @@ pub(super) struct Acquire<'a> {
 /// Answers the runtime, if that answers.
 type Test<'a> = Pin<Box<dyn Future<Output = Option<Taken<Resource>>> + Send + 'a>>;
 
-struct Wait {
+struct Wait<'a> {
     /// When it began, if it is timed.
     began: Option<Instant>,
     /// How many waits its time is for.
     stands_for: u64,
     alarm: Option<Pin<Box<Sleep>>>,
+    /// Kept while it lasts.
+    wish: Option<Wish<'a>>,
 }
 
 impl<'a> Acquire<'a> {
@@ -126,13 +128,15 @@ impl<'a> Acquire<'a> {
 
     #[cold]
     fn poll_slow_wait(&mut self, cx: &mut Context<'_>, woken: bool) -> Poll<Error> {
-        if !woken && let Err(error) = self.begin_wait() {
-            return Poll::Ready(error);
-        }
+        let wish = match if woken { Ok(None) } else { self.begin_wait() } {
+            Ok(wish) => wish,
+            Err(error) => return Poll::Ready(error),
+        };
         let knobs = &self.pool.shared.knobs;
         let timeout = *self.request.timeout.get_or_insert_with(|| knobs.acquire_timeout());
         let wait =
             self.wait.get_or_insert_with(|| Box::new(Wait::new(self.take.nth_waiter(), timeout, woken)));
+        wait.wish = wait.wish.take().or(wish);
         if wait.alarm.is_none() && (woken || timeout < TIMER_AT_ONCE) {
             let deadline = timer::after(wait.began.unwrap_or_else(Instant::now), timeout);
             wait.alarm = Some(Box::pin(timer::sleep_until(&self.pool.shared.runtime, deadline)));
@@ -143,18 +147,17 @@ impl<'a> Acquire<'a> {
         Poll::Ready(self.pool.timed_out("acquire", timeout))
     }
 
-    fn begin_wait(&mut self) -> Result<(), Error> {
+    fn begin_wait(&self) -> Result<Option<Wish<'a>>, Error> {
         let shared = &self.pool.shared;
         match self.request.when_exhausted.unwrap_or_else(|| shared.knobs.when_exhausted()) {
-            Exhausted::Wait => {}
-            Exhausted::Overflow => shared.want_overflow(),
+            Exhausted::Wait => Ok(None),
+            Exhausted::Overflow => Ok(Some(shared.want_overflow())),
             Exhausted::Fail => {
                 count(&shared.board.exhausted);
                 let retry_after = self.pool.retry_after();
-                return Err(self.pool.error("acquire", ErrorKind::Exhausted { retry_after }));
+                Err(self.pool.error("acquire", ErrorKind::Exhausted { retry_after }))
             }
         }
-        Ok(())
     }
 
     #[cold]
@@ -170,7 +173,7 @@ impl<'a> Acquire<'a> {
     }
 }
 
-impl Wait {
+impl Wait<'_> {
     /// Of the `nth` since the coarse clock ticked. `late` when it has gone on for a while without being timed.
     fn new(nth: usize, timeout: Duration, late: bool) -> Self {
         let stands_for = match nth {
@@ -180,7 +183,7 @@ impl Wait {
             _ => 0,
         };
         let timed = stands_for > 0 || (timeout < TIMER_AT_ONCE && !late);
-        Self { began: timed.then(Instant::now), stands_for, alarm: None }
+        Self { began: timed.then(Instant::now), stands_for, alarm: None, wish: None }
     }
 }
 

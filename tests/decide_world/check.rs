@@ -1,4 +1,4 @@
-use ostler::decide::{Command, Event, SlotKind};
+use ostler::decide::{Command, Event, SlotKind, Stock};
 use ostler::model::{Reason, State};
 
 use super::World;
@@ -7,6 +7,8 @@ use super::World;
 pub(super) struct Before {
     pooled: usize,
     overflow: usize,
+    coming: usize,
+    stock: Stock,
     /// The event names a runtime that is no more, or that is being retired: nothing may come of it.
     late: bool,
 }
@@ -32,6 +34,8 @@ impl World {
         Before {
             pooled: self.decider.ledger().total(SlotKind::Pooled),
             overflow: self.decider.ledger().total(SlotKind::Overflow),
+            coming: self.decider.ledger().arriving(SlotKind::Overflow),
+            stock: self.handoff.stock(),
             late,
         }
     }
@@ -94,7 +98,8 @@ impl World {
         assert!(pooled <= spec.max.max(before.pooled), "{pooled} of {}", spec.max);
         let overflow = ledger.total(SlotKind::Overflow);
         assert!(overflow <= spec.overflow.max(before.overflow), "{overflow} beyond max of {}", spec.overflow);
-        assert!(self.overflow_launched <= self.overflow_wanted, "overflow nobody asked for");
+        let (coming, wishes) = (ledger.arriving(SlotKind::Overflow), before.stock.overflow);
+        assert!(coming <= wishes.max(before.coming), "{coming} beyond max for {wishes}");
         let arriving = ledger.arriving(SlotKind::Pooled) + ledger.arriving(SlotKind::Overflow);
         assert!(
             arriving <= spec.launch_parallelism.max(before.pooled + before.overflow),

@@ -8,6 +8,8 @@ use ostler::model::RuntimeId;
 pub(crate) struct Handoff {
     pub(crate) ready: VecDeque<RuntimeId>,
     pub(crate) waiters: usize,
+    /// Of the waiters, in their order, who may have a runtime beyond `max`.
+    wishes: VecDeque<bool>,
     pub(crate) leased: Vec<RuntimeId>,
     pub(crate) closed: bool,
     pub(crate) mark: Option<usize>,
@@ -17,18 +19,37 @@ pub(crate) struct Handoff {
 
 impl Handoff {
     pub(crate) fn stock(&self) -> Stock {
-        Stock { ready: self.ready.len(), waiters: self.waiters }
+        let overflow = self.wishes.iter().filter(|wish| **wish).count();
+        Stock { ready: self.ready.len(), waiters: self.waiters, overflow }
     }
 
     /// The oldest waiter gets it, or it is ready. Tells whether it was leased.
     pub(super) fn put(&mut self, id: RuntimeId) -> bool {
         if self.waiters > 0 {
             self.waiters -= 1;
+            self.wishes.pop_front();
             self.leased.push(id);
             return true;
         }
         self.ready.push_back(id);
         false
+    }
+
+    pub(super) fn wait(&mut self, wishes: bool) {
+        self.waiters += 1;
+        self.wishes.push_back(wishes);
+    }
+
+    /// Whoever came last goes.
+    pub(super) fn give_up(&mut self) {
+        self.waiters = self.waiters.saturating_sub(1);
+        self.wishes.pop_back();
+    }
+
+    pub(super) fn close(&mut self) {
+        self.closed = true;
+        self.waiters = 0;
+        self.wishes.clear();
     }
 
     pub(super) fn pop(&mut self) -> Option<RuntimeId> {

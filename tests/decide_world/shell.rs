@@ -12,13 +12,6 @@ const QUEUE: usize = 20;
 impl World {
     /// What an event says of a runtime's state by itself; the rest follows from the commands.
     pub(super) fn learn(&mut self, event: &Event) {
-        if let Event::LaunchFailed(id) | Event::Exited(id) | Event::Unhealthy(id) | Event::Crashed(id) = event
-            && self.kind(*id) == SlotKind::Overflow
-            && self.runtimes.get(id).is_some_and(|runtime| runtime.state.is_arriving())
-        {
-            // Whom it was for may have another.
-            self.overflow_wanted += 1;
-        }
         match event {
             Event::Launched(id) => self.step_up(*id, State::Launching, State::Booting),
             Event::Booted(id) => self.step_up(*id, State::Booting, State::Warming),
@@ -61,8 +54,7 @@ impl World {
                 self.after(delay.expect("a wake-up in the past"), Due::WakeUp);
             }
             Command::Close => {
-                self.handoff.closed = true;
-                self.handoff.waiters = 0;
+                self.handoff.close();
             }
             Command::Degraded(degraded) => self.note(Note::Degraded(*degraded)),
             Command::Finished => self.finished += 1,
@@ -73,9 +65,6 @@ impl World {
         assert!(id > self.last_launched, "{id} was launched before");
         self.last_launched = id;
         self.note(Note::Launch(id));
-        if self.kind(id) == SlotKind::Overflow {
-            self.overflow_launched += 1;
-        }
         let runtime = Runtime {
             state: State::Launching,
             place: Place::Unborn,
@@ -171,6 +160,10 @@ impl World {
 
     /// Someone asks for a lease: at once from the ready ones, or as a waiter.
     pub(crate) fn lease(&mut self) {
+        self.ask(false);
+    }
+
+    fn ask(&mut self, wishes: bool) {
         if self.handoff.closed || self.handoff.waiters == QUEUE {
             return;
         }
@@ -181,22 +174,21 @@ impl World {
             runtime.uses += 1;
             self.handoff.leased.push(id);
         } else {
-            self.handoff.waiters += 1;
+            self.handoff.wait(wishes);
         }
         self.signal();
     }
 
     pub(crate) fn lease_with_overflow(&mut self) {
         let waiting = self.handoff.waiters;
-        self.lease();
+        self.ask(true);
         if self.handoff.waiters > waiting {
-            self.overflow_wanted += 1;
             self.queue(Event::OverflowWanted);
         }
     }
 
     pub(crate) fn give_up(&mut self) {
-        self.handoff.waiters = self.handoff.waiters.saturating_sub(1);
+        self.handoff.give_up();
     }
 
     /// The `nth` lease ends. Without a reset to do, its ticket need not go by the supervisor.

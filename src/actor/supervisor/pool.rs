@@ -43,7 +43,6 @@ pub(super) struct Pool {
 pub(super) struct Inbox {
     /// Tickets that came home. Held by nobody else, so that none outlives the pool.
     pub(super) returned: Arc<SegQueue<Ticket<Resource>>>,
-    pub(super) overflow_wanted: Arc<AtomicUsize>,
 }
 
 /// What a pool's runtimes are made by and from.
@@ -94,7 +93,9 @@ impl Pool {
 
     pub(super) fn step(&mut self, now: Moment, event: Event) -> Result<Vec<Command>, Illegal> {
         let stock = self.shared.handoff.stock();
-        let commands = self.decider.step(now, Stock { ready: stock.ready, waiters: stock.waiters }, event);
+        let stock =
+            Stock { ready: stock.ready, waiters: stock.waiters, overflow: self.shared.overflow_waiting() };
+        let commands = self.decider.step(now, stock, event);
         self.note_given_up();
         commands
     }
@@ -177,11 +178,6 @@ impl Pool {
     pub(super) fn next_returned(&mut self) -> Option<RuntimeId> {
         let ticket = self.inbox.returned.pop()?;
         Some(self.take_back(ticket))
-    }
-
-    /// Leases that wait with overflow allowed and have not been told of.
-    pub(super) fn overflow_wanted(&self) -> usize {
-        self.inbox.overflow_wanted.swap(0, Ordering::Relaxed)
     }
 
     pub(super) fn bring_home_returned(&mut self) {

@@ -56,7 +56,9 @@ impl Supervisor {
         let condemned = pool.decider.recover(pool.shared.settings().spec.clone(), states);
         pool.wake_at = None;
         let cause = pool.decider.is_degraded().then(|| pool.why_degraded());
-        pool.shared.board.set_degraded(cause.as_deref());
+        if cause.is_some() || !pool.ailing {
+            pool.shared.board.set_degraded(cause.as_deref());
+        }
         pool.shared.handoff.set_low_mark(None);
         pool.shared.handoff.rearm();
         for (id, reason) in condemned {
@@ -111,9 +113,8 @@ impl Supervisor {
                 .into_iter()
                 .map(|ticket| Event::Withdrawn { id: pool.take_back(ticket), reason })
                 .collect();
-            let wanted = std::iter::repeat_n(Event::OverflowWanted, pool.overflow_wanted());
             let lowest = pool.shared.handoff.stock().ready;
-            for event in events.into_iter().chain(wanted).chain([Event::Tick { lowest }]) {
+            for event in events.into_iter().chain([Event::Tick { lowest }]) {
                 self.feed(context, name, event);
             }
         }

@@ -1,7 +1,6 @@
 //! What the public face asks for.
 
 use std::mem;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use actix::{ActorContext, Context};
@@ -23,7 +22,6 @@ impl Takes<OpenPool> for Supervisor {
         let OpenPool { name, spec, made_by, answer } = open;
         let log = self.log.new(o!("pool" => name.to_string()));
         let returned = Arc::new(SegQueue::new());
-        let overflow_wanted = Arc::new(AtomicUsize::new(0));
         let calls = Calls {
             returned: {
                 let (chair, pool, returned) = (self.chair.clone(), name.clone(), Arc::downgrade(&returned));
@@ -41,12 +39,9 @@ impl Takes<OpenPool> for Supervisor {
                 Box::new(move || chair.do_send(StockLow { pool: pool.clone() }))
             },
             overflow_wanted: {
-                let (chair, pool, wanted) = (self.chair.clone(), name.clone(), Arc::clone(&overflow_wanted));
-                Box::new(move || {
-                    wanted.fetch_add(1, Ordering::Relaxed);
-                    // At most one per waiter, and waiters are bounded by `queue`.
-                    chair.do_send(OverflowWanted { pool: pool.clone() });
-                })
+                let (chair, pool) = (self.chair.clone(), name.clone());
+                // At most one per waiter, and waiters are bounded by `queue`.
+                Box::new(move || chair.do_send(OverflowWanted { pool: pool.clone() }))
             },
         };
         let backend = made_by.kind.clone();
@@ -54,7 +49,7 @@ impl Takes<OpenPool> for Supervisor {
         self.estate.seed =
             self.estate.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let decider = Decider::new(spec, self.clock.now(), self.estate.seed);
-        let inbox = Inbox { returned, overflow_wanted };
+        let inbox = Inbox { returned };
         let pool = Pool::new(decider, Arc::clone(&shared), made_by, inbox, log);
         self.estate.pools.insert(name.clone(), pool);
         if let Some(maintenance) = &self.estate.maintenance {

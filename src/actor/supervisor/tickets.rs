@@ -6,7 +6,7 @@ use actix::Context;
 use slog::{error, info, warn};
 
 use super::messages::{OverflowWanted, Returned, StockLow, Wake};
-use super::pool::{Overdue, Pool};
+use super::pool::Overdue;
 use super::{Supervisor, Takes};
 use crate::actor::contain::catch;
 use crate::actor::maintenance::Ticked;
@@ -37,10 +37,7 @@ impl Takes<StockLow> for Supervisor {
 
 impl Takes<OverflowWanted> for Supervisor {
     fn take(&mut self, OverflowWanted { pool: name }: OverflowWanted, context: &mut Context<Self>) {
-        let wanted = self.estate.pools.get(&name).map_or(0, Pool::overflow_wanted);
-        for _ in 0..wanted {
-            self.feed(context, &name, Event::OverflowWanted);
-        }
+        self.feed(context, &name, Event::OverflowWanted);
     }
 }
 

@@ -6,7 +6,7 @@ mod support;
 use std::time::Duration;
 
 use ostler::backend::fake::{Act, Fake, Point};
-use ostler::model::FakeSpec;
+use ostler::model::{FakeSpec, HealthSpec};
 use ostler::{ErrorKind, Exhausted, LeaseRequest, PoolSpec};
 use support::gated::Gates;
 use support::sim::{simulate, start};
@@ -255,5 +255,44 @@ fn a_closed_pool_never_gets_ready() {
         refused(pool.ready(Duration::MAX).await);
         ostler.shutdown().await.expect("ends");
         refused(pool.ready(secs(2)).await);
+    });
+}
+
+/// Runtimes that have lain idle are tested first; those that don't answer take as long as a probe may, each.
+#[test]
+fn a_waiters_deadline_holds_while_runtimes_are_tested() {
+    simulate(async {
+        let spec = PoolSpec {
+            min: 4,
+            max: 4,
+            health: HealthSpec { interval: secs(3600), timeout: secs(2), ..HealthSpec::default() },
+            ..one()
+        };
+        let gates = Gates::default();
+        let (ostler, pool) = start(spec, Fake::scripted(gates.clone()), 1).await;
+        pool.ready(secs(5)).await.expect("ready");
+        sleep(secs(5)).await;
+        gates.set(Point::Ping, Act::Hang);
+        for timeout in [Duration::ZERO, Duration::from_millis(100), secs(5)] {
+            let began = Instant::now();
+            let refused = pool.acquire_with(LeaseRequest::new().timeout(timeout)).await;
+            let error = refused.expect_err("nobody answers");
+            assert!(matches!(error.kind(), ErrorKind::TimedOut { .. }), "{error}");
+            let took = began.elapsed();
+            assert!(
+                timeout <= took && took <= timeout + Duration::from_millis(100),
+                "{took:?} for {timeout:?}"
+            );
+        }
+        gates.set(Point::Ping, Act::Work);
+        sleep(secs(20)).await;
+        for _ in 0..4 {
+            drop(
+                pool.acquire_with(LeaseRequest::new().timeout(Duration::ZERO))
+                    .await
+                    .expect("one that answers"),
+            );
+        }
+        ostler.shutdown().await.expect("ends");
     });
 }

@@ -19,6 +19,9 @@ use crate::observe::count;
 const TIMED: usize = 64;
 const EACH: usize = 64;
 
+/// A runtime that has lain idle has so long to answer, however little time there is.
+const TO_ANSWER: Duration = Duration::from_millis(50);
+
 /// One request, from the first poll to its lease.
 ///
 /// ```text
@@ -27,7 +30,7 @@ const EACH: usize = 64;
 ///    │  ▲                    │ too long           ▲
 ///    ▼  │ woken              ▼                    │
 ///   Waiting              Testing ─────────────────┘
-///    │ alarm                 │ does not answer: Taking
+///    │ alarm                 │ does not answer: Taking; alarm: TimedOut
 ///    ▼                       ▼
 ///   TimedOut
 /// ```
@@ -40,7 +43,7 @@ pub(super) struct Acquire<'a> {
     take: Take<'a, Resource>,
     /// Whether the take has had to wait.
     waiting: bool,
-    /// Since the request first had to wait. Out of the way of the others, who move it along.
+    /// Since the request first had to wait, or to test. Out of the way of the others, who move it along.
     wait: Option<Box<Wait<'a>>>,
     test: Option<Test<'a>>,
     by: &'static Location<'static>,
@@ -95,6 +98,13 @@ impl<'a> Acquire<'a> {
             self.end_wait(&taken);
             count(&self.pool.shared.board.tested_waits);
         }
+        let timeout = self.timeout();
+        let wait = self.wait.get_or_insert_with(|| Box::new(Wait::new(0, timeout, false)));
+        if wait.alarm.is_none() {
+            let limit = timeout.max(TO_ANSWER);
+            let deadline = timer::after(wait.began.unwrap_or_else(Instant::now), limit);
+            wait.alarm = Some(Box::pin(timer::sleep_until(&self.pool.shared.runtime, deadline)));
+        }
         let pool = self.pool;
         self.test = Some(Box::pin(async move {
             let answers = pool.answers(&taken).await;
@@ -104,14 +114,29 @@ impl<'a> Acquire<'a> {
 
     /// `None` when the runtime does not answer, and there is another one to be taken.
     #[cold]
-    fn poll_test(&mut self, cx: &mut Context<'_>) -> Poll<Option<Lease>> {
-        let Some(test) = &mut self.test else { return Poll::Ready(None) };
-        let taken = ready!(test.as_mut().poll(cx));
+    fn poll_test(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Lease>, Error>> {
+        let Some(test) = &mut self.test else { return Poll::Ready(Ok(None)) };
+        let Poll::Ready(taken) = test.as_mut().poll(cx) else { return self.poll_alarm(cx).map(Err) };
         self.test = None;
         if taken.is_none() {
             self.take = self.pool.shared.handoff.take();
         }
-        Poll::Ready(taken.map(|taken| self.lease(taken)))
+        Poll::Ready(Ok(taken.map(|taken| self.lease(taken))))
+    }
+
+    /// Ready when there is no time left.
+    fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
+        let Some(alarm) = self.wait.as_mut().and_then(|wait| wait.alarm.as_mut()) else {
+            return Poll::Pending;
+        };
+        ready!(alarm.as_mut().poll(cx));
+        count(&self.pool.shared.board.timeouts);
+        Poll::Ready(self.pool.timed_out("acquire", self.timeout()))
+    }
+
+    fn timeout(&mut self) -> Duration {
+        let knobs = &self.pool.shared.knobs;
+        *self.request.timeout.get_or_insert_with(|| knobs.acquire_timeout())
     }
 
     /// The take has a place among the waiters.
@@ -120,7 +145,8 @@ impl<'a> Acquire<'a> {
         let woken = std::mem::replace(&mut self.waiting, true);
         let nth = self.take.nth_waiter();
         let timed = nth < TIMED || nth.is_multiple_of(EACH);
-        if !woken && !timed && self.request.is_plain() && self.pool.shared.knobs.waits_plainly() {
+        let untimed = !timed && self.wait.is_none();
+        if !woken && untimed && self.request.is_plain() && self.pool.shared.knobs.waits_plainly() {
             return Poll::Pending;
         }
         self.poll_slow_wait(cx, woken)
@@ -132,8 +158,7 @@ impl<'a> Acquire<'a> {
             Ok(wish) => wish,
             Err(error) => return Poll::Ready(error),
         };
-        let knobs = &self.pool.shared.knobs;
-        let timeout = *self.request.timeout.get_or_insert_with(|| knobs.acquire_timeout());
+        let timeout = self.timeout();
         let wait =
             self.wait.get_or_insert_with(|| Box::new(Wait::new(self.take.nth_waiter(), timeout, woken)));
         wait.wish = wait.wish.take().or(wish);
@@ -141,10 +166,7 @@ impl<'a> Acquire<'a> {
             let deadline = timer::after(wait.began.unwrap_or_else(Instant::now), timeout);
             wait.alarm = Some(Box::pin(timer::sleep_until(&self.pool.shared.runtime, deadline)));
         }
-        let Some(alarm) = &mut wait.alarm else { return Poll::Pending };
-        ready!(alarm.as_mut().poll(cx));
-        count(&self.pool.shared.board.timeouts);
-        Poll::Ready(self.pool.timed_out("acquire", timeout))
+        self.poll_alarm(cx)
     }
 
     fn begin_wait(&self) -> Result<Option<Wish<'a>>, Error> {
@@ -195,9 +217,9 @@ impl Future for Acquire<'_> {
         let this = self.get_mut();
         loop {
             if this.test.is_some()
-                && let Some(lease) = ready!(this.poll_test(cx))
+                && let Some(answer) = ready!(this.poll_test(cx)).transpose()
             {
-                return Poll::Ready(Ok(lease));
+                return Poll::Ready(answer);
             }
             let taken = match Pin::new(&mut this.take).poll(cx) {
                 Poll::Ready(Ok(taken)) => taken,

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use ostler::decide::{Command, Event, Fate, SlotKind};
+use ostler::decide::{Command, Event, Fate};
 use ostler::model::{PoolSpec, Reason, ResetPolicy, RuntimeId, State};
 
 use super::{Due, Note, Place, Runtime, World};
@@ -264,9 +264,5 @@ impl World {
 
     fn chance(&mut self, per_cent: u8) -> bool {
         self.rng.u8(0..100) < per_cent
-    }
-
-    pub(super) fn kind(&self, id: RuntimeId) -> SlotKind {
-        self.decider.ledger().get(id).map_or(SlotKind::Pooled, ostler::decide::Slot::kind)
     }
 }

@@ -164,12 +164,6 @@ impl Stable {
             On::Docker(_) | On::Podman(_) => {}
         }
     }
-
-    /// Whether a runtime can end in order while nobody asks for its end. A sandbox's guest hears its host alone.
-    pub(crate) fn can_finish(on: On) -> bool {
-        !matches!(on, On::Process | On::Basic)
-    }
-
     /// Ends a runtime as one that is done.
     pub(crate) async fn finish(&self, lease: &Lease) {
         match self.on {

@@ -144,18 +144,12 @@ pub(crate) async fn a_failure_is_replaced_under_on_failure(on: On) {
 }
 
 pub(crate) async fn what_is_done_is_not_replaced_under_on_failure(on: On) {
-    if !Stable::can_finish(on) {
-        return;
-    }
     let (stable, _, cause) = one_of_two_ends(on, RestartPolicy::OnFailure, false).await;
     assert_eq!(cause, ostler::backend::Exit::ORDINARY);
     is_not_replaced(stable, &cause).await;
 }
 
 pub(crate) async fn what_is_done_is_replaced_under_always(on: On) {
-    if !Stable::can_finish(on) {
-        return;
-    }
     let (stable, victim, _) = one_of_two_ends(on, RestartPolicy::Always, false).await;
     is_replaced(stable, victim).await;
 }

@@ -66,9 +66,9 @@ fn no_command_can_end_it_and_a_reset_leaves_nobody() {
 /// The kernel lets whoever is the same user change these of the guest, and all that the next lease runs would have them.
 #[test]
 fn a_guest_that_a_lease_has_lamed_is_not_clean() {
-    let own = "ulimit -f 100; renice -n 5 -p $$; ionice -c 3 -p $$; choom -p $$ -n 500";
+    let own = "ulimit -f 100; renice -n 19 -p $$; ionice -c 3 -p $$; choom -p $$ -n 500";
     let lame =
-        ["prlimit --pid 1 --fsize=100000", "renice -n 5 -p 1", "ionice -c 3 -p 1", "choom -p 1 -n 500"];
+        ["prlimit --pid 1 --fsize=100000", "renice -n 19 -p 1", "ionice -c 3 -p 1", "choom -p 1 -n 500"];
     for (script, is_clean) in [(own, true)].into_iter().chain(lame.map(|script| (script, false))) {
         let newcomer = first();
         let setup = newcomer.setup();

@@ -110,6 +110,7 @@ fn evidence(
             }
         }
         Breach::Rushed => format!("{} launches that followed a failure", counts.restarts),
+        Breach::Unnoticed if notice.count == 0 => "not judged: none was killed".to_owned(),
         Breach::Unnoticed => format!(
             "{} noticed: half within {:.1} ms, the last after {:.1} ms",
             notice.count, notice.p50_ms, notice.max_ms

@@ -15,6 +15,7 @@ mod ostler;
 mod reload;
 mod request;
 mod scribe;
+mod shutdown;
 mod sweep;
 mod template;
 mod timer;

@@ -4,29 +4,20 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use slog::{Discard, Logger, info, o, warn};
+use slog::{Discard, Logger, o, warn};
 use tokio::sync::oneshot;
-use tokio::task::JoinSet;
-use tokio::time::Instant;
 
 use super::builder::{Builder, Log};
 use super::lock::InstanceLock;
 use super::reload::Leaving;
 use super::scribe::Scribe;
-use super::timer::by;
-use super::{BlockingEvents, Error, ErrorKind, Events, Pool, Stopper, backends, ending, sweep, template};
+use super::shutdown::Shutdown;
+use super::{BlockingEvents, Error, ErrorKind, Events, Pool, Stopper, backends, sweep, template};
 use crate::actor::{MadeBy, OpenPool, Placement, Tree};
 use crate::backend::{Aside, Backend, BackendError};
 use crate::config::Config;
 use crate::model::{PoolName, PoolSpec};
 use crate::observe::render;
-
-/// From the end of patience: by when backends have removed what runtimes shared, by when the actors have ended, by
-/// when the log is written, and by when the threads have ended. Runtimes that go at once leave most of it to them.
-const CLOSED: Duration = Duration::from_millis(1600);
-const ENDED: Duration = Duration::from_millis(1750);
-const WRITTEN: Duration = Duration::from_millis(1900);
-const STOPPED: Duration = Duration::from_millis(1950);
 
 /// Keeps the pools of a configuration. The first thing an application makes, and the last it ends.
 ///
@@ -187,9 +178,17 @@ impl Ostler {
     /// # Errors
     /// As [`shutdown`](Self::shutdown).
     pub async fn shutdown_within(mut self, grace: Duration) -> Result<(), Error> {
-        let Some(tree) = self.tree.take() else { return Ok(()) };
-        let (pools, lock, scribe) = (self.take_pools(), self.lock.take(), self.scribe.take());
-        end(tree, pools, grace, self.stopper.clone(), self.log.clone(), scribe, lock).await
+        match self.take_all() {
+            Some(mut shutdown) => shutdown.run(grace).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Everything there is, to be ended; dropped, that happens in the background.
+    fn take_all(&mut self) -> Option<Shutdown> {
+        let tree = self.tree.take()?;
+        let (stopper, log) = (self.stopper.clone(), self.log.clone());
+        Some(Shutdown::new(tree, self.take_pools(), self.lock.take(), self.scribe.take(), stopper, log))
     }
 
     /// All that must be ended, those that are leaving too.
@@ -293,16 +292,7 @@ impl Ostler {
 
 impl Drop for Ostler {
     fn drop(&mut self) {
-        let Some(tree) = self.tree.take() else { return };
-        let (pools, log) = (self.take_pools(), self.log.clone());
-        let (lock, scribe) = (self.lock.take(), self.scribe.take());
-        let runtime = tree.runtime.clone();
-        runtime.spawn(async move {
-            let ended = end(tree, pools, Duration::ZERO, Stopper::new(), log.clone(), scribe, lock);
-            if let Err(error) = ended.await {
-                warn!(log, "dropped without shutdown"; "cause" => %error);
-            }
-        });
+        drop(self.take_all());
     }
 }
 
@@ -310,59 +300,4 @@ impl fmt::Debug for Ostler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Ostler").field("pools", &self.pools.keys()).finish_non_exhaustive()
     }
-}
-
-/// A backend removes what its runtimes shared.
-pub(super) async fn close(backend: Arc<dyn Backend>, pool: PoolName, log: Logger) {
-    if let Err(error) = backend.close().await {
-        warn!(log, "backend did not close"; "pool" => %pool, "cause" => %error);
-    }
-}
-
-/// Drains all pools for as long as `grace`, then ends what is left, then the actors.
-async fn end(
-    tree: Tree,
-    pools: Vec<Running>,
-    grace: Duration,
-    stopper: Stopper,
-    log: Logger,
-    scribe: Option<Scribe>,
-    lock: Option<InstanceLock>,
-) -> Result<(), Error> {
-    info!(log, "shutting down"; "grace" => ?grace);
-    let handles: Vec<_> = pools.iter().map(|running| running.pool.clone()).collect();
-    let (survivors, patient_until) = ending::drain_all(&handles, grace, stopper.hurried()).await;
-    let home = tree.runtime.clone();
-    let mut closing = JoinSet::new();
-    for running in &pools {
-        for backend in running.backends() {
-            closing.spawn_on(close(backend, running.pool.name().clone(), log.clone()), &home);
-        }
-    }
-    let all_closed = async {
-        while let Some(closed) = closing.join_next().await {
-            if let Err(error) = closed {
-                warn!(log, "backend did not close"; "cause" => %error);
-            }
-        }
-    };
-    if by(&home, patient_until + CLOSED, all_closed).await.is_none() {
-        warn!(log, "backends did not close in time");
-    }
-    // The next of the name finds no runtime of ours that could still be ended.
-    drop(lock);
-    let quiet = async {
-        tree.flush().await;
-        tree.end().await;
-    };
-    let ended = by(&home, patient_until + ENDED, quiet).await.is_some();
-    if let Some(scribe) = scribe {
-        // What is not by now may be yet, as long as the process lives.
-        by(&home, patient_until + WRITTEN, scribe.written()).await;
-    }
-    let left = (patient_until + STOPPED).saturating_duration_since(Instant::now());
-    if !(tree.stop(left).await && ended) {
-        warn!(log, "the actors did not stop in time and are left behind");
-    }
-    if survivors.is_empty() { Ok(()) } else { Err(Error::new("shutdown", ErrorKind::Survivors(survivors))) }
 }

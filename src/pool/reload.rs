@@ -5,7 +5,8 @@ use std::time::Duration;
 use slog::{info, warn};
 use tokio::task::JoinHandle;
 
-use super::ostler::{Running, close};
+use super::ostler::Running;
+use super::shutdown::close;
 use super::timer::within;
 use super::{Error, ErrorKind, Ostler, ask, ending};
 use crate::actor::Reconfigure;

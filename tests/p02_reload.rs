@@ -137,12 +137,14 @@ struct Own {
     launches: Arc<AtomicU32>,
     sweeps: Arc<AtomicU32>,
     closes: Arc<AtomicU32>,
+    sweep_fails: bool,
 }
 
 impl Own {
     fn new() -> Self {
         let fake = Fake::new(&FakeSpec::default());
-        Self { fake, launches: Arc::default(), sweeps: Arc::default(), closes: Arc::default() }
+        let (launches, sweeps, closes) = Default::default();
+        Self { fake, launches, sweeps, closes, sweep_fails: false }
     }
 
     /// With this one behind the pool `a`.
@@ -167,6 +169,9 @@ impl Backend for Own {
 
     fn sweep(&self) -> BoxFuture<Result<u32, BackendError>> {
         self.sweeps.fetch_add(1, Ordering::Relaxed);
+        if self.sweep_fails {
+            return Box::pin(async { Err(BackendError::passing("sweep", "refused")) });
+        }
         self.fake.sweep()
     }
 
@@ -208,6 +213,44 @@ fn orphans_of_an_own_backend_are_looked_for_before_the_first_launch_and_then_now
         ostler.shutdown().await.unwrap();
         sleep(Duration::from_secs(150)).await;
         assert_eq!(own.asked()[1], 3);
+    });
+}
+
+/// Nor is it asked for trouble, or held on to; what is left of the pool still answers.
+#[test]
+fn a_backend_whose_pool_is_gone_is_let_go() {
+    simulate(async {
+        let own = Arc::new(Own::new());
+        let config_of = |name| config(&[(name, spec(2))]);
+        let mut ostler = builder(config_of("a")).backend("a", own.clone()).start().await.unwrap();
+        let former = ostler.pool("a").unwrap();
+        let lease = hold(&ostler, "a").await;
+        ostler.reload(config_of("b")).await.unwrap();
+        assert!(!former.snapshot().await.unwrap().runtimes.is_empty(), "the leased one is there yet");
+        drop(lease);
+        sleep(Duration::from_secs(10)).await;
+        assert_eq!((own.asked()[2], Arc::strong_count(&own)), (1, 1), "closed, and held by nobody");
+        let sweeps = own.asked()[1];
+        sleep(Duration::from_secs(150)).await;
+        assert_eq!(own.asked()[1], sweeps);
+        assert_eq!(former.snapshot().await.unwrap().runtimes.len(), 0);
+        former.drain().await.unwrap();
+        former.drain_within(Duration::ZERO).await.unwrap();
+        assert_eq!(former.status().states.values().sum::<usize>(), 0);
+        assert!(former.acquire().await.is_err());
+        ostler.shutdown().await.unwrap();
+    });
+}
+
+/// It may have laid something out when it prepared.
+#[test]
+fn a_backend_that_was_prepared_for_a_start_that_failed_is_closed() {
+    simulate(async {
+        let own = Own { sweep_fails: true, ..Own::new() };
+        let start = builder(config(&[("a", spec(2))])).backend("a", Arc::new(own.clone())).start();
+        let refused = start.await.unwrap_err();
+        assert!(format!("{refused:?}").contains("refused"), "{refused:?}");
+        assert_eq!(own.asked(), [0, 1, 1]);
     });
 }
 

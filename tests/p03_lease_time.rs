@@ -4,13 +4,15 @@
 
 mod support;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ostler::backend::fake::{Act, Fake, Point};
-use ostler::model::{FakeSpec, ResetPolicy};
-use ostler::{Change, ErrorKind, Events, Exec, Pool, PoolEvent, PoolSpec, Reason, State};
+use ostler::model::{BackendSpec, FakeSpec, ResetPolicy};
+use ostler::{Change, ErrorKind, Events, Exec, Ostler, Pool, PoolEvent, PoolSpec, Reason, State};
 use support::gated::Gates;
-use support::sim::{simulate, start};
+use support::sim::{self, simulate, start};
 
 const LIMIT: Duration = Duration::from_secs(10);
 /// The coarse clock's tick twice, and a round of maintenance.
@@ -193,6 +195,40 @@ fn a_lease_that_is_kept_is_told_of_once_with_the_place_it_came_from() {
         drop(pool.acquire().await.expect("a lease"));
         tokio::time::sleep(LIMIT / 2).await;
         assert_eq!(pool.status().leaked, 1);
+        ostler.shutdown().await.expect("ends");
+    });
+}
+
+/// The keeper of the coarse clock hangs for less than anybody would notice.
+#[test]
+fn a_lease_that_began_while_the_clock_stood_still_lasts_as_long() {
+    let (hung, open) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(true)));
+    let (held_up, gate) = (Arc::clone(&hung), Arc::clone(&open));
+    let limit = Duration::from_millis(600);
+    let backend = BackendSpec::Fake(FakeSpec::default());
+    let ostler =
+        Ostler::builder(sim::config(PoolSpec { backend, max_lease: Some(limit), ..PoolSpec::default() }))
+            .sabotage(move |who, _| {
+                if who == "Maintenance" {
+                    held_up.store(!gate.load(Ordering::SeqCst), Ordering::SeqCst);
+                    while !gate.load(Ordering::SeqCst) {
+                        std::thread::sleep(Duration::from_millis(1));
+                    }
+                }
+            });
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let ostler = ostler.start().await.expect("starts");
+        let pool = ostler.pool("sim").expect("is there");
+        pool.ready(Duration::from_secs(20)).await.expect("fills");
+        open.store(false, Ordering::SeqCst);
+        support::eventually("hung", || hung.load(Ordering::SeqCst)).await;
+        tokio::time::sleep(limit).await;
+        let lease = pool.acquire().await.expect("a lease");
+        open.store(true, Ordering::SeqCst);
+        tokio::time::sleep(limit / 3).await;
+        let error = lease.read("nothing").await.expect_err("it is not there");
+        assert!(error.is_not_found(), "{error}");
         ostler.shutdown().await.expect("ends");
     });
 }

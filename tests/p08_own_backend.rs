@@ -67,6 +67,8 @@ enum Often {
 struct Mine {
     at: Mutex<Option<(Step, Often)>>,
     struck: AtomicUsize,
+    /// Runtimes whose end somebody waits for.
+    watched: AtomicUsize,
 }
 
 impl Mine {
@@ -132,7 +134,12 @@ impl Backend for Mined {
             Step::Launch,
             Box::pin(async move {
                 let Launched { control, data, exit, instance } = launched.await?;
-                let exit: BoxFuture<Exit> = this.at(Step::Exit, exit);
+                let mine = Arc::clone(&this.mine);
+                let exit: BoxFuture<Exit> = Box::pin(async move {
+                    mine.watched.fetch_add(1, Ordering::Relaxed);
+                    mine.pass(Step::Exit);
+                    exit.await
+                });
                 Ok(Launched { control, data, exit, instance: Box::new(MinedInstance { instance, of: this }) })
             }),
         )
@@ -346,6 +353,9 @@ async fn start(place: Where) -> Stage {
     for pool in [&mined, &other] {
         pool.ready(PATIENCE).await.unwrap();
     }
+    // A mine is for those that come later.
+    let all_watched = || mine.watched.load(Ordering::Relaxed) as u64 >= mined.status().launched;
+    eventually("the first ones' ends are waited for", all_watched).await;
     Stage { ostler, mined, other, events, seen, fake, gates, mine }
 }
 

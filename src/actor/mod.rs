@@ -45,5 +45,7 @@ pub(crate) use faults::Faults;
 pub(crate) use metrics::Subscriber;
 pub(crate) use receipt::Receipt;
 pub(crate) use shared::{Resource, Shared, TIMER_AT_ONCE, Wish};
-pub(crate) use supervisor::{Drain, DrainNow, Inspect, MadeBy, OpenPool, Reconfigure, Supervisor};
+pub(crate) use supervisor::{
+    Charter, Drain, DrainNow, Inspect, LetGo, MadeBy, OpenPool, Reconfigure, Resize, Supervisor,
+};
 pub(crate) use tree::{Placement, Tree};

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use super::clock::millis;
+use super::clock::{Clock, millis};
 use super::tenure::Tenure;
 use crate::guest::{Defaults, Session, Wire};
 use crate::handoff::{Handoff, Hooks, Ticket};
@@ -68,6 +68,7 @@ pub(crate) struct Shared {
     pub(crate) knobs: Knobs,
     /// Where timers and streams live for callers that have no tokio runtime of their own.
     pub(crate) runtime: Handle,
+    clock: Arc<Clock>,
     settings: watch::Sender<Arc<Settings>>,
     overflow_wanted: Box<dyn Fn() + Send + Sync>,
     /// Wishes there are.
@@ -195,6 +196,7 @@ impl Shared {
         spec: PoolSpec,
         calls: Calls,
         runtime: Handle,
+        clock: Arc<Clock>,
     ) -> Arc<Self> {
         let knobs = Knobs::default();
         knobs.set(&spec);
@@ -207,6 +209,7 @@ impl Shared {
             knobs,
             settings: watch::Sender::new(Settings::new(spec, &runtime)),
             runtime,
+            clock,
             overflow_wanted: calls.overflow_wanted,
             overflow_waiting: AtomicUsize::new(0),
         })
@@ -220,6 +223,11 @@ impl Shared {
         self.knobs.set(&spec);
         self.handoff.set_queue_limit(spec.queue);
         self.settings.send_replace(Settings::new(spec, &self.runtime));
+    }
+
+    /// Milliseconds since ostler started; unlike the handoff's clock, whoever hangs.
+    pub(crate) fn now(&self) -> u64 {
+        millis(self.clock.now())
     }
 
     /// A waiter may have a runtime beyond `max`.

@@ -1,14 +1,15 @@
 use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::clock::{CLOCK_INTERVAL, millis};
+use crossbeam_utils::atomic::AtomicCell;
+
+use super::clock::millis;
 use crate::model::Epoch;
 
 /// How long the current lease of a runtime has been held and may be: one per runtime, written by its lease and
-/// read by the supervisor, both only where the pool's settings ask for it. Times are the handoff's coarse clock,
-/// milliseconds.
+/// read by the supervisor, both only where the pool's settings ask for it. Times are milliseconds
+/// since ostler started.
 #[derive(Debug, Default)]
 pub(crate) struct Tenure {
     /// When the lease is over; [`NEVER`] without a limit or a lease, [`EXPIRED`] once it is.
@@ -16,8 +17,8 @@ pub(crate) struct Tenure {
     /// When it began or was last renewed, and whether that has been told of; [`NEVER`] without a lease.
     since: AtomicU64,
     epoch: AtomicU64,
-    /// Where it was acquired. Locked for as long as it takes to copy a pointer, by one lease and the supervisor.
-    by: Mutex<Option<&'static Location<'static>>>,
+    /// Where it was acquired.
+    by: AtomicCell<Option<&'static Location<'static>>>,
 }
 
 const NEVER: u64 = 0;
@@ -45,7 +46,7 @@ impl Tenure {
         by: &'static Location<'static>,
     ) {
         self.epoch.store(epoch.0, Ordering::Relaxed);
-        *self.by.lock().unwrap_or_else(PoisonError::into_inner) = Some(by);
+        self.by.store(Some(by));
         self.since.store(now.max(1), Ordering::Relaxed);
         self.until.store(until(now, limit), Ordering::Release);
     }
@@ -93,13 +94,12 @@ impl Tenure {
 
     /// Where the lease was acquired, for people.
     pub(super) fn acquired_at(&self) -> String {
-        let by = *self.by.lock().unwrap_or_else(PoisonError::into_inner);
-        by.map_or_else(String::new, ToString::to_string)
+        self.by.load().map_or_else(String::new, ToString::to_string)
     }
 }
 
-/// The clock may be a tick behind, and no lease ends before its time.
+/// No lease ends before its time, so the millisecond that is under way does not count.
 fn until(now: u64, limit: Option<Duration>) -> u64 {
-    let until = |limit| now.saturating_add(millis(limit)).saturating_add(millis(CLOCK_INTERVAL));
+    let until = |limit| now.saturating_add(millis(limit)).saturating_add(1);
     limit.map_or(NEVER, |limit| until(limit).min(EXPIRED - 1))
 }

@@ -33,6 +33,7 @@ pub(crate) enum Placement {
 pub(crate) struct Tree {
     pub(crate) supervisor: Chair,
     pub(crate) runtime: Handle,
+    pub(super) clock: Arc<Clock>,
     audience: Arc<Audience>,
     thread: Option<Thread>,
 }
@@ -159,6 +160,14 @@ fn found(stable: Place, faults: Faults, log: slog::Logger) -> Founding {
 fn plant(founding: Founding, chair: Chair, seed: u64) -> (Tree, Watchers) {
     let Founding { clock, audience, runtime, faults, log, .. } = founding;
     let (supervisor, pulse) = (chair.clone(), Arc::default());
-    let watchers = Watchers { supervisor, clock, audience: Arc::clone(&audience), pulse, seed, faults, log };
-    (Tree { supervisor: chair, runtime, audience, thread: None }, watchers)
+    let watchers = Watchers {
+        supervisor,
+        clock: Arc::clone(&clock),
+        audience: Arc::clone(&audience),
+        pulse,
+        seed,
+        faults,
+        log,
+    };
+    (Tree { supervisor: chair, runtime, clock, audience, thread: None }, watchers)
 }

@@ -76,7 +76,8 @@ pub trait Backend: Send + Sync + fmt::Debug {
         None
     }
 
-    /// The pool has ended and all its runtimes are gone: remove what was shared between them.
+    /// The pool has ended and all its runtimes are gone, or it could not start after `prepare`: remove what was shared
+    /// between them.
     fn close(&self) -> BoxFuture<Result<(), BackendError>> {
         Box::pin(async { Ok(()) })
     }

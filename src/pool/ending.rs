@@ -9,8 +9,8 @@ use tokio::time::Instant;
 
 use super::timer::within;
 use super::{ErrorKind, Pool, ask};
-use crate::actor::{Chair, Drain, DrainNow};
-use crate::model::{PoolName, State};
+use crate::actor::{Drain, DrainNow};
+use crate::model::State;
 
 /// How long runtimes may take to go after they were told to go at once.
 const RUNTIMES: Duration = Duration::from_millis(1200);
@@ -50,8 +50,7 @@ pub(super) async fn drain_all(
     let Some(home) = pools.first().map(|pool| pool.shared.runtime.clone()) else {
         return (Vec::new(), Instant::now());
     };
-    let mut drains: Vec<_> =
-        pools.iter().map(|pool| Box::pin(drain(&pool.supervisor, pool.name()))).collect();
+    let mut drains: Vec<_> = pools.iter().map(|pool| Box::pin(drain(pool))).collect();
     let patience = async {
         tokio::select! {
             biased;
@@ -63,7 +62,7 @@ pub(super) async fn drain_all(
     let patient_until = Instant::now();
     let at_once = async {
         for pool in pools {
-            let now = DrainNow { pool: pool.name().clone() };
+            let now = DrainNow { pool: Arc::clone(&pool.shared) };
             // An error is a supervisor that has ended, and everything with it.
             let _: Result<(), ErrorKind> = ask::tell(&pool.supervisor, now).await;
         }
@@ -78,11 +77,11 @@ pub(super) async fn drain_all(
 }
 
 /// Drains a pool, starting at once. Ready when it has drained, or can't any more.
-pub(super) fn drain(supervisor: &Chair, name: &PoolName) -> impl Future<Output = ()> + Send + use<> {
-    let (supervisor, name) = (supervisor.clone(), name.clone());
+pub(super) fn drain(pool: &Pool) -> impl Future<Output = ()> + Send + use<> {
+    let Pool { shared, supervisor } = pool.clone();
     let (finished, done) = oneshot::channel();
     let replaced = supervisor.replaced();
-    supervisor.do_send(Drain { pool: name.clone(), finished });
+    supervisor.do_send(Drain { pool: Arc::clone(&shared), finished });
     async move {
         let finished = tokio::select! {
             biased;
@@ -91,7 +90,7 @@ pub(super) fn drain(supervisor: &Chair, name: &PoolName) -> impl Future<Output =
         };
         if !finished {
             // Lost with a supervisor that panicked or hung, or there is none any more.
-            let again = |finished| Drain { pool: name.clone(), finished };
+            let again = |finished| Drain { pool: Arc::clone(&shared), finished };
             let _: Result<(), ErrorKind> = ask::ask(&supervisor, again).await;
         }
     }

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::acquire::Acquire;
 use super::lease::Lease;
 use super::{Error, ErrorKind, LeaseRequest, ask, ending, timer};
-use crate::actor::{Chair, Drain, Inspect, Reconfigure, Resource, Shared, Supervisor};
+use crate::actor::{Chair, Drain, Inspect, Resize, Resource, Shared, Supervisor};
 use crate::config::Config;
 use crate::guest::Session;
 use crate::handoff::Taken;
@@ -81,7 +81,7 @@ impl Pool {
     /// # Errors
     /// [`ErrorKind::Closed`] when ostler has been shut down.
     pub async fn snapshot(&self) -> Result<Snapshot, Error> {
-        self.ask("snapshot", |answer| Inspect { pool: self.name().clone(), answer }).await
+        self.ask("snapshot", |answer| Inspect { pool: Arc::clone(&self.shared), answer }).await
     }
 
     /// Changes how many runtimes are kept ready and how many there may be. Growing starts at once; shrinking
@@ -89,11 +89,14 @@ impl Pool {
     /// up.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] when `max` is 0 or `min` is above it, [`ErrorKind::Closed`] after a shutdown.
+    /// [`ErrorKind::Config`] when `max` is 0 or `min` is above it, [`ErrorKind::Closed`] when the pool drains.
     pub async fn resize(&self, min: usize, max: usize) -> Result<(), Error> {
         let spec = PoolSpec { min, max, ..self.shared.settings().spec.clone() };
         Config::validate_pool(self.name(), &spec)?;
-        let request = Reconfigure { pool: self.name().clone(), spec, made_by: None };
+        if self.shared.handoff.is_closed() {
+            return Err(self.error("resize", ErrorKind::Closed));
+        }
+        let request = Resize { pool: Arc::clone(&self.shared), min, max };
         ask::tell(&self.supervisor, request).await.map_err(|kind| self.error("resize", kind))
     }
 
@@ -105,7 +108,7 @@ impl Pool {
     /// # Errors
     /// [`ErrorKind::Closed`] when ostler was shut down meanwhile.
     pub async fn drain(&self) -> Result<(), Error> {
-        self.ask("drain", |finished| Drain { pool: self.name().clone(), finished }).await
+        self.ask("drain", |finished| Drain { pool: Arc::clone(&self.shared), finished }).await
     }
 
     /// As [`drain`](Self::drain), but only for as long as `grace`; then leased runtimes go at once. Takes two seconds

@@ -85,7 +85,7 @@ impl Lease {
     pub fn renew(&self) -> Result<(), Error> {
         let Resource { shared, tenure, timed, .. } = self.taken.resource();
         let limit = shared.settings().spec.max_lease;
-        if !timed || tenure.renew(shared.handoff.now(), limit) {
+        if !timed || tenure.renew(shared.now(), limit) {
             return Ok(());
         }
         Err(self.expired("renew"))
@@ -315,7 +315,7 @@ impl Lease {
 #[cold]
 fn begin_tenure(taken: &Taken<Resource>, by: &'static Location<'static>) {
     let Resource { shared, tenure, .. } = taken.resource();
-    tenure.begin(taken.epoch(), shared.handoff.now(), shared.settings().spec.max_lease, by);
+    tenure.begin(taken.epoch(), shared.now(), shared.settings().spec.max_lease, by);
 }
 
 impl Drop for Lease {

@@ -1,6 +1,7 @@
 //! The public face: start an [`Ostler`], take a [`Pool`] from it, a [`Lease`] from that.
 
 mod acquire;
+mod arriving;
 mod ask;
 mod backends;
 pub mod blocking;
@@ -10,6 +11,7 @@ mod error;
 mod events;
 mod handle;
 mod lease;
+mod leaving;
 mod lock;
 mod ostler;
 mod reload;

@@ -1,20 +1,22 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
 use slog::{Discard, Logger, o, warn};
-use tokio::sync::oneshot;
+use tokio_util::task::AbortOnDropHandle;
 
+use super::arriving::Arriving;
 use super::builder::{Builder, Log};
+use super::leaving::{Leaving, Remains};
 use super::lock::InstanceLock;
-use super::reload::Leaving;
 use super::scribe::Scribe;
 use super::shutdown::Shutdown;
 use super::{BlockingEvents, Error, ErrorKind, Events, Pool, Stopper, backends, sweep, template};
-use crate::actor::{MadeBy, OpenPool, Placement, Tree};
-use crate::backend::{Aside, Backend, BackendError};
+use crate::actor::{MadeBy, Placement, Tree};
+use crate::backend::{Aside, Backend};
 use crate::config::Config;
 use crate::model::{PoolName, PoolSpec};
 use crate::observe::render;
@@ -42,15 +44,17 @@ pub struct Ostler {
 pub(super) struct Running {
     pub(super) pool: Pool,
     pub(super) backend: Arc<dyn Backend>,
-    /// Whether the application has brought it.
-    pub(super) is_own: bool,
+    /// Only of one that the application has brought.
+    pub(super) sweeps: Option<AbortOnDropHandle<()>>,
     pub(super) former: Vec<Arc<dyn Backend>>,
 }
 
 impl Running {
-    /// That of now, and those that it has had before and that may have runtimes yet.
-    pub(super) fn backends(&self) -> impl Iterator<Item = Arc<dyn Backend>> {
-        self.former.iter().chain([&self.backend]).map(Arc::clone)
+    /// With the backend of now, and those that it has had before and that may have runtimes yet.
+    pub(super) fn into_remains(self) -> Remains {
+        let mut backends = self.former;
+        backends.push(self.backend);
+        Remains { pool: Some(self.pool), backends }
     }
 }
 
@@ -191,10 +195,12 @@ impl Ostler {
         Some(Shutdown::new(tree, self.take_pools(), self.lock.take(), self.scribe.take(), stopper, log))
     }
 
-    /// All that must be ended, those that are leaving too.
-    fn take_pools(&mut self) -> Vec<Running> {
-        let leaving = std::mem::take(&mut self.leaving).into_values().filter_map(Leaving::taken_over);
-        std::mem::take(&mut self.pools).into_values().chain(leaving).collect()
+    /// All that must be ended, what is leaving too.
+    fn take_pools(&mut self) -> Vec<(PoolName, Remains)> {
+        let running = mem::take(&mut self.pools).into_iter();
+        let running = running.map(|(name, running)| (name, running.into_remains()));
+        let leaving = mem::take(&mut self.leaving).into_iter();
+        running.chain(leaving.filter_map(|(name, leaving)| Some((name, leaving.taken_over()?)))).collect()
     }
 
     pub(super) async fn open(
@@ -203,37 +209,26 @@ impl Ostler {
         spec: &PoolSpec,
         own: Option<Arc<dyn Backend>>,
     ) -> Result<(), Error> {
-        let closed = || Error::new("start", ErrorKind::Closed);
         let is_own = own.is_some();
         let own = match own {
             Some(backend) => Some(self.aside(backend).await?),
             None => None,
         };
-        let made_by = self.made_by(name, spec, own).await?;
-        let Some(tree) = &self.tree else { return Err(closed()) };
-        let (answer, opened) = oneshot::channel();
+        let log = self.log.new(o!("pool" => name.to_string()));
+        let (mut arriving, made_by) = self.made_by(name, spec, own, true).await?;
         let backend = Arc::clone(&made_by.backend);
+        let mut sweeps = None;
         if is_own {
-            let log = self.log.new(o!("pool" => name.to_string()));
-            let swept = tree.runtime.spawn(sweep::once(Arc::clone(&backend), log.clone())).await;
+            let runtime = &arriving.tree.runtime;
+            let swept = runtime.spawn(sweep::once(Arc::clone(&backend), log.clone())).await;
             swept.map_err(Error::not_started)?.map_err(Error::not_started)?;
-            tree.runtime.spawn(sweep::again(Arc::downgrade(&backend), log));
+            let again = runtime.spawn(sweep::again(Arc::downgrade(&backend), log));
+            sweeps = Some(AbortOnDropHandle::new(again));
         }
-        let supervisor = tree.supervisor.clone();
-        let replaced = supervisor.replaced();
-        supervisor.do_send(OpenPool { name: name.clone(), spec: spec.clone(), made_by, answer });
-        let opened = tokio::select! {
-            biased;
-            opened = opened => opened.ok(),
-            () = replaced => None,
-        };
-        // Interrupted, unless it has ended.
-        let kind = || if supervisor.is_taken() { ErrorKind::Interrupted } else { ErrorKind::Closed };
-        let shared = opened.ok_or_else(|| Error::new("start", kind()))?;
-        self.pools.insert(
-            name.clone(),
-            Running { pool: Pool { shared, supervisor }, backend, is_own, former: Vec::new() },
-        );
+        arriving.open(spec, made_by).await?;
+        if let Some(pool) = arriving.arrive() {
+            self.pools.insert(name.clone(), Running { pool, backend, sweeps, former: Vec::new() });
+        }
         Ok(())
     }
 
@@ -257,13 +252,15 @@ impl Ostler {
         Ok(())
     }
 
-    /// A backend found fit to make runtimes, and what it lays out in them.
+    /// A backend found fit to make runtimes, and what it lays out in them. One that `is_new` leaves again with what is
+    /// arriving.
     pub(super) async fn made_by(
         &mut self,
         name: &PoolName,
         spec: &PoolSpec,
         own: Option<Arc<dyn Backend>>,
-    ) -> Result<MadeBy, Error> {
+        is_new: bool,
+    ) -> Result<(Arriving<'_>, MadeBy), Error> {
         let log = self.log.new(o!("pool" => name.to_string()));
         if own.is_none() && spec.backend.bears_the_name() {
             self.lock().await?;
@@ -273,12 +270,6 @@ impl Ostler {
             None => backends::build(&self.config, spec, &log).map_err(Error::not_started)?,
         };
         let Some(tree) = &self.tree else { return Err(Error::new("start", ErrorKind::Closed)) };
-        let preparing = Arc::clone(&backend);
-        let prepared = tree.runtime.spawn(async move {
-            preparing.prepare().await?;
-            Ok::<_, BackendError>(preparing.name().to_owned())
-        });
-        let kind = prepared.await.map_err(Error::not_started)?.map_err(Error::not_started)?;
         let template = match spec.template.clone() {
             None => None,
             Some(directory) => {
@@ -286,7 +277,9 @@ impl Ostler {
                 Some(tree.runtime.spawn_blocking(pack).await.map_err(Error::not_started)??)
             }
         };
-        Ok(MadeBy { backend, kind, template })
+        let mut arriving = Arriving::new(name.clone(), tree, &mut self.leaving, self.log.clone());
+        let kind = arriving.prepare(&backend, is_new).await?;
+        Ok((arriving, MadeBy { backend, kind, template }))
     }
 }
 

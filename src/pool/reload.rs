@@ -1,14 +1,14 @@
+use std::future::ready;
 use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
 use slog::{info, warn};
-use tokio::task::JoinHandle;
 
+use super::leaving::{Leaving, close};
 use super::ostler::Running;
-use super::shutdown::close;
 use super::timer::within;
-use super::{Error, ErrorKind, Ostler, ask, ending};
+use super::{Error, ErrorKind, Ostler, ask};
 use crate::actor::Reconfigure;
 use crate::config::Config;
 use crate::model::{PoolName, PoolSpec};
@@ -27,23 +27,6 @@ pub struct Reloaded {
     pub rolled: Vec<PoolName>,
     /// Pools that are draining.
     pub removed: Vec<PoolName>,
-}
-
-/// A pool that drains in the background.
-pub(super) struct Leaving {
-    running: Running,
-    closing: JoinHandle<()>,
-}
-
-impl Leaving {
-    /// Somebody else sees to its end; nothing when that has been.
-    pub(super) fn taken_over(self) -> Option<Running> {
-        if self.closing.is_finished() {
-            return None;
-        }
-        self.closing.abort();
-        Some(self.running)
-    }
 }
 
 impl Ostler {
@@ -108,20 +91,26 @@ impl Ostler {
 
     async fn change(&mut self, name: &PoolName, spec: &PoolSpec, rolls: bool) -> Result<(), Error> {
         let made_by = match self.pools.get(name) {
+            _ if !rolls => None,
             // A backend handed in by the application makes the new runtimes too.
-            Some(running) if rolls && running.is_own => {
-                Some(self.made_by(name, spec, Some(Arc::clone(&running.backend))).await?)
+            Some(running) if running.sweeps.is_some() => {
+                let own = Arc::clone(&running.backend);
+                Some(self.made_by(name, spec, Some(own), false).await?)
             }
-            _ if rolls => Some(self.made_by(name, spec, None).await?),
-            _ => None,
+            _ => Some(self.made_by(name, spec, None, true).await?),
         };
+        let made_by = made_by.map(|(arriving, made_by)| {
+            arriving.arrive();
+            made_by
+        });
         if let Some(running) = self.pools.get_mut(name) {
             if let Some(made_by) = &made_by {
                 let before = mem::replace(&mut running.backend, Arc::clone(&made_by.backend));
                 // One of the application's own stays.
                 running.former.extend(Some(before).filter(|before| !Arc::ptr_eq(before, &running.backend)));
             }
-            let message = Reconfigure { pool: name.clone(), spec: spec.clone(), made_by };
+            let pool = Arc::clone(&running.pool.shared);
+            let message = Reconfigure { pool, spec: spec.clone(), made_by };
             let told = ask::tell(&running.pool.supervisor, message).await;
             told.map_err(|kind| Error::new("reload", kind).in_pool(name))?;
         }
@@ -143,16 +132,9 @@ impl Ostler {
 
     fn close_when_drained(&mut self, name: PoolName, running: Running) {
         let Some(tree) = &self.tree else { return };
-        let log = self.log.clone();
-        let drain = ending::drain(&running.pool.supervisor, &name);
-        let (backends, of): (Vec<_>, _) = (running.backends().collect(), name.clone());
-        let closing = tree.runtime.spawn(async move {
-            drain.await;
-            for backend in backends {
-                close(backend, of.clone(), log.clone()).await;
-            }
-        });
-        self.leaving.insert(name, Leaving { running, closing });
+        let (remains, log) = (running.into_remains(), self.log.clone());
+        let leaving = Leaving::start(remains, ready(()), name.clone(), log, &tree.runtime);
+        self.leaving.insert(name, leaving);
     }
 
     /// Two pools of one name would take each other's runtimes for their own.
@@ -162,7 +144,7 @@ impl Ostler {
         let wanted = |name: &PoolName| config.pools.contains_key(name);
         for (name, leaving) in self.leaving.iter_mut().filter(|(name, _)| wanted(name)) {
             if within(&tree.runtime, NAMESAKE, &mut leaving.closing).await.is_none() {
-                let left = leaving.running.pool.status().states.values().sum();
+                let left = leaving.left();
                 return Err(Error::new("reload", ErrorKind::Draining { left }).in_pool(name));
             }
         }

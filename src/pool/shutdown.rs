@@ -5,13 +5,12 @@ use slog::{Logger, info, warn};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::leaving::{Remains, close};
 use super::lock::InstanceLock;
-use super::ostler::Running;
 use super::scribe::Scribe;
 use super::timer::by;
 use super::{Error, ErrorKind, Stopper, ending};
 use crate::actor::Tree;
-use crate::backend::Backend;
 use crate::model::PoolName;
 
 /// From the end of patience: by when backends have removed what runtimes shared, by when the actors have ended, by
@@ -26,7 +25,7 @@ const STOPPED: Duration = Duration::from_millis(1950);
 pub(super) struct Shutdown {
     /// `None` once it is over.
     tree: Option<Tree>,
-    pools: Vec<Running>,
+    pools: Vec<(PoolName, Remains)>,
     lock: Option<InstanceLock>,
     scribe: Option<Scribe>,
     stopper: Stopper,
@@ -38,7 +37,7 @@ pub(super) struct Shutdown {
 impl Shutdown {
     pub(super) fn new(
         tree: Tree,
-        pools: Vec<Running>,
+        pools: Vec<(PoolName, Remains)>,
         lock: Option<InstanceLock>,
         scribe: Option<Scribe>,
         stopper: Stopper,
@@ -52,13 +51,13 @@ impl Shutdown {
         let Some(tree) = &self.tree else { return Ok(()) };
         let log = &self.log;
         info!(log, "shutting down"; "grace" => ?grace);
-        let handles: Vec<_> = self.pools.iter().map(|running| running.pool.clone()).collect();
+        let handles: Vec<_> = self.pools.iter().filter_map(|(_, remains)| remains.pool.clone()).collect();
         let (survivors, patient_until) = ending::drain_all(&handles, grace, self.stopper.hurried()).await;
         let home = tree.runtime.clone();
         let mut closing = JoinSet::new();
-        for running in &self.pools {
-            for backend in running.backends() {
-                closing.spawn_on(close(backend, running.pool.name().clone(), log.clone()), &home);
+        for (name, remains) in &self.pools {
+            for backend in &remains.backends {
+                closing.spawn_on(close(Arc::clone(backend), name.clone(), log.clone()), &home);
             }
         }
         let all_closed = async {
@@ -118,12 +117,5 @@ impl Drop for Shutdown {
         };
         // What it could not end it has said itself.
         runtime.spawn(async move { drop(rest.run(Duration::ZERO).await) });
-    }
-}
-
-/// A backend removes what its runtimes shared.
-pub(super) async fn close(backend: Arc<dyn Backend>, pool: PoolName, log: Logger) {
-    if let Err(error) = backend.close().await {
-        warn!(log, "backend did not close"; "pool" => %pool, "cause" => %error);
     }
 }

@@ -23,7 +23,7 @@ pub(super) async fn once(backend: Arc<dyn Backend>, log: Logger) -> Result<(), B
     Ok(())
 }
 
-/// The same now and again, for as long as anybody uses the backend.
+/// The same now and again. Does not hold on to the backend.
 pub(super) async fn again(backend: Weak<dyn Backend>, log: Logger) {
     loop {
         sleep(AGAIN).await;

@@ -12,7 +12,8 @@ use super::messages::{RuntimeLost, Wake};
 use crate::actor::contain::Cradle;
 use crate::actor::runtime::{Badge, Begin, Reset, Retire, Runtime};
 use crate::decide::{Command, Event, Moment};
-use crate::model::{PoolName, RuntimeId};
+use crate::handoff::Ticket;
+use crate::model::{PoolName, Reason, RuntimeId};
 use crate::observe::Change;
 
 /// Messages a runtime can have outstanding that are not the supervisor's own few.
@@ -80,9 +81,7 @@ impl Supervisor {
             }
             Command::Condemn(id, reason) => {
                 pool.condemn(id, reason);
-                for ticket in pool.shared.handoff.withdraw_condemned() {
-                    events.push_back(Event::Withdrawn { id: pool.take_back(ticket), reason });
-                }
+                events.extend(self.withdraw_condemned(name, reason));
             }
             Command::Withdraw(reason) => {
                 if let Some(ticket) = pool.shared.handoff.withdraw() {
@@ -120,6 +119,22 @@ impl Supervisor {
                 self.note(name, |log| info!(log, "drained"));
             }
         }
+    }
+
+    /// Keeps the condemned ones of the ready tickets. Others may find somebody who waits on their way back.
+    pub(super) fn withdraw_condemned(&mut self, name: &PoolName, reason: Reason) -> Vec<Event> {
+        let Some(shared) = self.estate.pools.get(name).map(|pool| Arc::clone(&pool.shared)) else {
+            return Vec::new();
+        };
+        let withdrawn = self.outside(|| shared.handoff.withdraw_condemned());
+        let Some(pool) = self.estate.pools.get_mut(name) else {
+            // A successor hears of them as of all that comes home.
+            withdrawn.into_iter().for_each(Ticket::put);
+            return Vec::new();
+        };
+        let kept =
+            withdrawn.into_iter().map(|ticket| Event::Withdrawn { id: pool.take_back(ticket), reason });
+        kept.collect()
     }
 
     fn launch(&mut self, name: &PoolName, id: RuntimeId, now: Moment) {

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use actix::{Addr, Message};
 use tokio::sync::oneshot;
 
+use super::charter::Charter;
 pub(crate) use super::pool::MadeBy;
 use crate::actor::health::Health;
 use crate::actor::maintenance::Maintenance;
@@ -40,30 +41,38 @@ pub(in crate::actor) struct TakeOver {
     pub(in crate::actor) cause: String,
 }
 
-/// Start a pool. The answer comes when its first launches are under way.
+/// Start a pool, unless one of its name is there. The answer comes when its first launches are under way; dropped
+/// unsent, it was lost in a panic, or there is a namesake. Can be sent twice.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct OpenPool {
-    pub(crate) name: PoolName,
-    pub(crate) spec: PoolSpec,
-    pub(crate) made_by: MadeBy,
-    pub(crate) answer: oneshot::Sender<Arc<Shared>>,
+    pub(crate) charter: Charter,
+    pub(crate) answer: oneshot::Sender<()>,
 }
 
 /// Give a pool new settings; with `made_by`, roll its runtimes over to new ones.
 #[derive(Clone, Message)]
 #[rtype(result = "Receipt")]
 pub(crate) struct Reconfigure {
-    pub(crate) pool: PoolName,
+    pub(crate) pool: Arc<Shared>,
     pub(crate) spec: PoolSpec,
     pub(crate) made_by: Option<MadeBy>,
+}
+
+/// Give a pool other bounds, whatever else its settings are by now.
+#[derive(Clone, Message)]
+#[rtype(result = "Receipt")]
+pub(crate) struct Resize {
+    pub(crate) pool: Arc<Shared>,
+    pub(crate) min: usize,
+    pub(crate) max: usize,
 }
 
 /// No new leases; `finished` when the last runtime is gone. Dropped unsent, it was lost in a panic.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Drain {
-    pub(crate) pool: PoolName,
+    pub(crate) pool: Arc<Shared>,
     pub(crate) finished: oneshot::Sender<()>,
 }
 
@@ -71,14 +80,21 @@ pub(crate) struct Drain {
 #[derive(Clone, Message)]
 #[rtype(result = "Receipt")]
 pub(crate) struct DrainNow {
-    pub(crate) pool: PoolName,
+    pub(crate) pool: Arc<Shared>,
+}
+
+/// A pool that has drained is needed no more, and neither is its backend.
+#[derive(Clone, Message)]
+#[rtype(result = "Receipt")]
+pub(crate) struct LetGo {
+    pub(crate) pool: Arc<Shared>,
 }
 
 /// Describe a pool.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Inspect {
-    pub(crate) pool: PoolName,
+    pub(crate) pool: Arc<Shared>,
     pub(crate) answer: oneshot::Sender<Snapshot>,
 }
 

@@ -9,6 +9,7 @@
 //! whenever it waits for a message or runs what is not its own: a logger, a backend, a waiter's waker. All that is left
 //! is its own code, which does not wait. The next one takes it and starts over in the same way.
 
+mod charter;
 mod commands;
 mod member;
 mod messages;
@@ -37,8 +38,9 @@ use super::faults::{Faults, after, before};
 use super::metrics::Audience;
 use crate::model::PoolName;
 
+pub(crate) use charter::Charter;
 pub(super) use messages::{Attend, LookAlive, TakeOver, Unwatched};
-pub(crate) use messages::{Drain, DrainNow, Inspect, MadeBy, OpenPool, Reconfigure};
+pub(crate) use messages::{Drain, DrainNow, Inspect, LetGo, MadeBy, OpenPool, Reconfigure, Resize};
 pub(super) use term::{Estate, Term};
 
 /// What every supervisor is made from.
@@ -70,27 +72,15 @@ pub(crate) struct Supervisor {
     clock: Arc<Clock>,
     audience: Arc<Audience>,
     stable: Place,
-    runtime: Handle,
     faults: Faults,
     log: Logger,
 }
 
 impl Supervisor {
     pub(super) fn new(founding: Founding, chair: Chair, term: Arc<Term>, estate: Estate) -> Self {
-        let Founding { clock, audience, stable, runtime, faults, log } = founding;
+        let Founding { clock, audience, stable, faults, log, .. } = founding;
         term.lay_down(estate);
-        Self {
-            estate: Estate::default(),
-            in_hand: false,
-            term,
-            chair,
-            clock,
-            audience,
-            stable,
-            runtime,
-            faults,
-            log,
-        }
+        Self { estate: Estate::default(), in_hand: false, term, chair, clock, audience, stable, faults, log }
     }
 
     /// Answers whether it is still in office. Without an estate it knows no pool, and so does nothing.

@@ -40,6 +40,7 @@ pub(super) struct Pool {
 
 /// What comes from the handoff and has not been looked at. Messages only say that there is something, so that
 /// nothing is lost with one.
+#[derive(Clone)]
 pub(super) struct Inbox {
     /// Tickets that came home. Held by nobody else, so that none outlives the pool.
     pub(super) returned: Arc<SegQueue<Ticket<Resource>>>,
@@ -212,7 +213,7 @@ impl Pool {
     /// Leases that are over, and those that somebody may have forgotten.
     pub(super) fn overdue(&self) -> Vec<Overdue> {
         let settings = self.shared.settings();
-        let (now, leak_after) = (self.shared.handoff.now(), settings.spec.leak_after);
+        let (now, leak_after) = (self.shared.now(), settings.spec.leak_after);
         let mut overdue = Vec::new();
         for (id, member) in self.members.iter().filter(|(_, member)| member.retiring.is_none()) {
             let Some(Tenant { tenure, wire }) = &member.tenure else { continue };
@@ -261,6 +262,11 @@ impl Pool {
         }
     }
 
+    /// Drained, and nothing is left that could change that.
+    pub(super) fn is_over(&self) -> bool {
+        self.finished && self.members.is_empty()
+    }
+
     pub(super) fn finish(&mut self) {
         self.finished = true;
         for waiting in self.awaiting_finish.drain(..) {
@@ -284,7 +290,7 @@ impl Pool {
 }
 
 /// An error only means that whoever asked has gone.
-fn tell(waiting: oneshot::Sender<()>) {
+pub(super) fn tell(waiting: oneshot::Sender<()>) {
     let _: Result<(), ()> = waiting.send(());
 }
 

@@ -106,13 +106,8 @@ impl Supervisor {
             };
             self.feed(context, name, event);
         }
-        if let Some(pool) = self.estate.pools.get_mut(name) {
-            let reason = Reason::Drained;
-            let withdrawn: Vec<_> = pool.shared.handoff.withdraw_condemned();
-            let events: Vec<_> = withdrawn
-                .into_iter()
-                .map(|ticket| Event::Withdrawn { id: pool.take_back(ticket), reason })
-                .collect();
+        let events = self.withdraw_condemned(name, Reason::Drained);
+        if let Some(pool) = self.estate.pools.get(name) {
             let lowest = pool.shared.handoff.stock().ready;
             for event in events.into_iter().chain([Event::Tick { lowest }]) {
                 self.feed(context, name, event);

@@ -1,8 +1,9 @@
-//! The keeper's side of starting a guest: make the child, give it its ids and cgroups, hear how it went.
+//! The keeper's side of starting a guest: make the child, give it its ids, hear how it went.
 
 use std::fs::{self, File};
 use std::io::Write;
 
+use super::cgroups::Cgroups;
 use super::child;
 use super::etc::INSIDE;
 use super::started::Started;
@@ -31,16 +32,19 @@ pub(super) fn start(
         (Walls::Private, Network::Host) => new::USER | new::PID | new::MOUNT | new::IPC | new::UTS,
         (Walls::Private, Network::None) => new::USER | new::PID | new::MOUNT | new::IPC | new::UTS | new::NET,
     };
-    let pid = match namespace::split(namespaces).step("make namespaces")? {
-        Side::Child => {
+    let cgroups = Cgroups::open(setup, missing);
+    let pid = match namespace::split(namespaces, cgroups.cradle()).step("make namespaces")? {
+        Side::Child { born_there } => {
             drop((go, status));
-            child::run(setup, walls, &program, &go_reader.into(), &status_writer.into())
+            let mut missing = Vec::new();
+            cgroups.enter(born_there, &mut missing);
+            child::run(setup, walls, missing, &program, &go_reader.into(), &status_writer.into())
         }
         Side::Parent(pid) => pid,
     };
-    drop((go_reader, status_writer));
+    drop((cgroups, go_reader, status_writer));
     let started = Started { pid, walls };
-    match admit(setup, &started, missing).and_then(|()| {
+    match admit(setup, &started).and_then(|()| {
         File::from(go).write_all(&[1]).step("let the child go on")?;
         hear(&watch.read_to_end(&status.into())?, missing)
     }) {
@@ -52,18 +56,12 @@ pub(super) fn start(
     }
 }
 
-/// Gives the child what only its parent can: ids in its user namespace, and cgroups.
-fn admit(setup: &Setup, started: &Started, missing: &mut Vec<Missing>) -> Result<(), String> {
-    let pid = started.pid;
-    for directory in setup.cgroups.iter().flat_map(|plan| &plan.directories) {
-        let directory = super::remains::path(directory);
-        if let Err(why) = fs::write(directory.join("cgroup.procs"), pid.to_string()) {
-            missing.push(Missing { part: format!("cgroup {}", directory.display()), why: why.to_string() });
-        }
-    }
+/// Gives the child what only its parent can: ids in its user namespace.
+fn admit(setup: &Setup, started: &Started) -> Result<(), String> {
     if started.walls == Walls::Shared {
         return Ok(());
     }
+    let pid = started.pid;
     let map = |outside: u32| format!("{INSIDE} {outside} 1");
     let gid_map = format!("/proc/{pid}/gid_map");
     if fs::write(&gid_map, map(setup.gid)).is_err() {

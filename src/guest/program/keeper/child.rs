@@ -16,9 +16,16 @@ use crate::sys::{descriptor, limit, namespace, process, seccomp, signal};
 /// Where the guest finds its place. Well above anything the child has open.
 const PLACE: i32 = 63;
 
-/// Goes all the way, or tells the keeper on `status` why not and ends.
-pub(super) fn run(setup: &Setup, walls: Walls, program: &File, go: &File, status: &File) -> ! {
-    let Err(failure) = become_guest(setup, walls, program, go, status);
+/// Goes all the way, or tells the keeper on `status` why not and ends. It is already without what is `missing`.
+pub(super) fn run(
+    setup: &Setup,
+    walls: Walls,
+    missing: Vec<Missing>,
+    program: &File,
+    go: &File,
+    status: &File,
+) -> ! {
+    let Err(failure) = become_guest(setup, walls, missing, program, go, status);
     // The keeper is told or gone; there is nobody else to tell.
     let _ = tell(status, Vec::new(), Some(failure));
     std::process::exit(1)
@@ -27,6 +34,7 @@ pub(super) fn run(setup: &Setup, walls: Walls, program: &File, go: &File, status
 fn become_guest(
     setup: &Setup,
     walls: Walls,
+    mut missing: Vec<Missing>,
     program: &File,
     mut go: &File,
     status: &File,
@@ -34,7 +42,6 @@ fn become_guest(
     // When the keeper has ended before that, there is nothing to read below.
     namespace::on_parent_death(signal::KILL).step("tie the child to its keeper")?;
     go.read_exact(&mut [0]).step("wait for the keeper")?;
-    let mut missing = Vec::new();
     let mut place = match walls {
         Walls::Private => sandbox::enter(setup, &mut missing)?,
         Walls::Shared | Walls::Container { .. } => basic::enter(setup, &mut missing)?,

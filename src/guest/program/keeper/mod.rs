@@ -3,7 +3,7 @@
 //! ```text
 //!  host ──spawns──▶ keeper ──clones──▶ child ──execs──▶ guest (PID 1 of its namespace)
 //!                     │                  │
-//!                     │ ids, cgroups     │ mounts, limits, filter     told to the host in a SetupReport
+//!                     │ ids              │ cgroups, mounts, limits, filter     told to the host in a SetupReport
 //!                     ▼                  ▼
 //!                   waits for the guest's end, and for the host's
 //! ```
@@ -14,6 +14,7 @@
 
 mod attempt;
 mod basic;
+mod cgroups;
 mod child;
 mod etc;
 mod filter;

@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use super::errno::{Errno, Result};
 use super::number::{
-    CLONE, EXECVEAT, IOCTL, PRCTL, SETGROUPS, SETHOSTNAME, SETRESGID, SETRESUID, SOCKET, UMASK, UNSHARE,
+    CLONE, CLONE3, EXECVEAT, IOCTL, PRCTL, SETGROUPS, SETHOSTNAME, SETRESGID, SETRESUID, SOCKET, UMASK, UNSHARE,
 };
 use super::raw::{call, int, open};
 use super::seccomp::gate;
@@ -21,6 +21,7 @@ pub(crate) mod new {
 }
 
 const SIGCHLD: usize = 17;
+const CLONE_INTO_CGROUP: usize = 0x2_0000_0000;
 const PR_SET_PDEATHSIG: usize = 1;
 const AT_EMPTY_PATH: usize = 0x1000;
 const AF_INET: usize = 2;
@@ -32,25 +33,55 @@ const IFF_UP: u16 = 1;
 /// Which side of a [`split`] this is.
 #[derive(Debug)]
 pub(crate) enum Side {
-    /// The new process.
-    Child,
+    /// The new process, and whether it is in the cgroup that it was to be born in.
+    Child { born_there: bool },
     /// The old one, with the new one's pid.
     Parent(i32),
 }
 
-/// Makes a copy of this process in the [`new`] namespaces named, as `fork` does.
+/// Makes a copy of this process in the [`new`] namespaces named, as `fork` does, and if it can in the cgroup of
+/// version 2 whose directory is `cradle`.
 ///
 /// # Errors
 /// `EBUSY` when the process has further threads: the copy would hold their locks for ever.
-pub(crate) fn split(namespaces: usize) -> Result<Side> {
+pub(crate) fn split(namespaces: usize, cradle: Option<BorrowedFd<'_>>) -> Result<Side> {
     if std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count) != 1 {
         return Err(Errno::BUSY);
     }
-    // SAFETY: there is no other thread. Without CLONE_VM and with no stack given, the copy goes on here on its
-    // own copy of the stack.
-    let pid = unsafe { call(CLONE, [namespaces | SIGCHLD, 0, 0, 0, 0, 0]) }?;
+    // Kernels before 5.7 can't, nor can a process that a filter keeps from it.
+    let born = cradle.and_then(|cradle| born_in(cradle, namespaces).ok());
+    let born_there = born.is_some();
+    let pid = match born {
+        Some(pid) => pid,
+        // SAFETY: there is no other thread. Without CLONE_VM and with no stack given, the copy goes on here on its
+        // own copy of the stack.
+        None => unsafe { call(CLONE, [namespaces | SIGCHLD, 0, 0, 0, 0, 0]) }?,
+    };
     let pid = i32::try_from(pid).map_err(|_| Errno::INVAL)?;
-    Ok(if pid == 0 { Side::Child } else { Side::Parent(pid) })
+    Ok(if pid == 0 { Side::Child { born_there } } else { Side::Parent(pid) })
+}
+
+/// For [`split`] alone: answers in both processes, in the new one with 0.
+fn born_in(cradle: BorrowedFd<'_>, namespaces: usize) -> Result<usize> {
+    /// `struct clone_args` as of Linux 5.7.
+    #[repr(C)]
+    #[derive(Default)]
+    struct Arguments {
+        flags: u64,
+        unused: [u64; 3],
+        exit_signal: u64,
+        stack: [u64; 5],
+        cgroup: u64,
+    }
+    let arguments = Arguments {
+        flags: (namespaces | CLONE_INTO_CGROUP) as u64,
+        exit_signal: SIGCHLD as u64,
+        cgroup: int(cradle.as_raw_fd()) as u64,
+        ..Arguments::default()
+    };
+    // SAFETY: there is no other thread. The kernel reads `size_of` bytes; without CLONE_VM and with no stack given, the
+    // copy goes on here on its own copy of the stack.
+    unsafe { call(CLONE3, [&raw const arguments as usize, size_of::<Arguments>(), 0, 0, 0, 0]) }
 }
 
 /// Leaves the [`new`] namespaces named for fresh ones.

@@ -24,9 +24,11 @@
 //!   thread's place, the queue, and all places; it finds nothing only if each was empty when it looked, after it began.
 //! * settle: under the lock, while both `W` and `Q` have something, hand the ticket to the oldest waiter; wake it
 //!   after unlocking.
-//! * handing over: out of the line, and the ticket into the waiter's seat, where it finds it without the lock. If
-//!   something for somebody long served still lies there, it asks at the desk.
-//! * cancel: under the lock, leave `W`. If a ticket had already been handed over, put it.
+//! * handing over: under the lock, call the oldest waiter out of the line; after it, put the ticket into the waiter's
+//!   seat, where it is found without the lock, and wake it. If something for somebody called long ago still lies there,
+//!   the ticket is left at the desk. A waiter that looks in between finds itself called and nothing there, and looks
+//!   again: whoever called it is about to bring the ticket, and does nothing else meanwhile.
+//! * cancel: under the lock, leave `W`. If its turn had come, wait for the ticket, and put it.
 //!
 //! # Why nobody waits beside a ready ticket
 //!

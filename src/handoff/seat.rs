@@ -6,6 +6,8 @@ use super::sync::{AtomicUsize, Cell, Ordering, SEATS};
 const APART: usize = 37;
 
 const NOBODY: usize = usize::MAX;
+/// Somebody is bringing something.
+const TAKEN: usize = usize::MAX - 1;
 
 /// Where waiters find what they are handed without asking at the desk; so many that hardly anybody has to ask.
 pub(super) struct Seats<T>(Box<[Seat<T>; SEATS]>);
@@ -13,7 +15,7 @@ pub(super) struct Seats<T>(Box<[Seat<T>; SEATS]>);
 /// Keeps what one waiter at a time has been handed, until that waiter collects it.
 pub(super) struct Seat<T> {
     gift: Cell<Option<T>>,
-    /// The number of the waiter it is kept for, or `NOBODY`. Set under the lock of the desk, cleared by that waiter.
+    /// The number of the waiter it is kept for, `NOBODY` or `TAKEN`. Set by who brings it, cleared by that waiter.
     sitter: AtomicUsize,
 }
 
@@ -34,10 +36,11 @@ impl<T> Seat<T> {
         Self { gift: Cell::new(None), sitter: AtomicUsize::new(NOBODY) }
     }
 
-    /// Keeps a gift for the waiter with this number, or gives it back while another's is here. By one at a time.
+    /// Keeps a gift for the waiter with this number, or gives it back while another's is here.
     #[inline]
     pub(super) fn give(&self, number: usize, gift: T) -> Result<(), T> {
-        if self.sitter.load(Ordering::Acquire) != NOBODY {
+        // A change at once, where a look would have the line come from another processor twice.
+        if self.sitter.compare_exchange(NOBODY, TAKEN, Ordering::Acquire, Ordering::Relaxed).is_err() {
             return Err(gift);
         }
         self.gift.store(Some(gift));

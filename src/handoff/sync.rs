@@ -13,6 +13,9 @@ pub(super) use crossbeam_utils::atomic::AtomicCell as Cell;
 #[cfg(miri)]
 pub(super) use stand_in::Cell;
 
+/// Lets others go on, one of whom is about to bring what is waited for.
+pub(super) use std::thread::yield_now as pause;
+
 /// Waiters that have a seat.
 pub(super) const SEATS: usize = 1024;
 

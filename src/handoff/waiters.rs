@@ -24,10 +24,18 @@ pub(super) struct Waiters {
     gaps: usize,
     /// The number of whoever joins next.
     next: usize,
+    // What follows is seldom written. Beyond the cache line that joining and serving write to, each processor has its
+    // own copy of it.
     /// The number of who joined next after the clock last ticked.
     fresh: usize,
     limit: usize,
     closed: bool,
+    /// Who waits once more: out of turn beside those who have been served since.
+    again: Vec<usize>,
+    /// When closed: the number from which on all were refused. Of those before it, who was waiting `again`.
+    refused: usize,
+    /// How many joined and got nothing.
+    out: usize,
 }
 
 /// One waiter's, from joining until its turn comes or it leaves.
@@ -45,13 +53,25 @@ pub(super) enum Look {
     Waiting,
     /// The waker that would be woken is not this one.
     Moved,
-    /// Its turn has come, or the line was closed.
-    Gone,
+    /// Its turn has come: what it gets is there, or just being brought.
+    Called,
+    /// The line was closed.
+    Refused,
 }
 
 impl Waiters {
     pub(super) const fn new(limit: usize) -> Self {
-        Self { line: VecDeque::new(), gaps: 0, next: 0, fresh: 0, limit, closed: false }
+        Self {
+            line: VecDeque::new(),
+            gaps: 0,
+            next: 0,
+            fresh: 0,
+            limit,
+            closed: false,
+            again: Vec::new(),
+            refused: 0,
+            out: 0,
+        }
     }
 
     /// How many wait.
@@ -106,8 +126,24 @@ impl Waiters {
         match self.find(number).and_then(|index| self.line[index].waker.as_ref()) {
             Some(known) if known.will_wake(waker) => Look::Waiting,
             Some(_) => Look::Moved,
-            None => Look::Gone,
+            None if self.has_refused(number) => Look::Refused,
+            None => Look::Called,
         }
+    }
+
+    /// Whether the line was closed before this waiter's turn had come.
+    pub(super) fn has_refused(&self, number: usize) -> bool {
+        self.closed && (self.age(number) <= self.age(self.refused) || self.again.contains(&number))
+    }
+
+    /// How many got something.
+    pub(super) fn served(&self) -> u64 {
+        self.next.wrapping_sub(self.len()).wrapping_sub(self.out) as u64
+    }
+
+    /// Somebody got nothing after all, or gave it back.
+    pub(super) const fn count_out(&mut self) {
+        self.out = self.out.wrapping_add(1);
     }
 
     /// Has the waiter with this number woken by `waker` from now on, and answers the waker before; or gives this one
@@ -124,13 +160,18 @@ impl Waiters {
         let older = |place: &Place| self.age(place.number) > self.age(number);
         let index = self.line.partition_point(older);
         self.line.insert(index, Place { number, waker: Some(waker) });
+        self.forget_served();
+        self.again.push(number);
     }
 
     /// The waiter with this number goes, if its turn has not come. Answers the waker.
     pub(super) fn leave(&mut self, number: usize) -> Option<Waker> {
         let index = self.find(number)?;
         let waker = self.line[index].waker.take();
-        self.gaps += usize::from(waker.is_some());
+        if waker.is_some() {
+            self.gaps += 1;
+            self.count_out();
+        }
         self.tidy();
         waker
     }
@@ -138,6 +179,10 @@ impl Waiters {
     /// Refuses everybody, now and later. Answers who waited.
     pub(super) fn close(&mut self) -> VecDeque<Place> {
         self.closed = true;
+        self.forget_served();
+        let first = self.line.iter().find(|place| !self.again.contains(&place.number));
+        self.refused = first.map_or(self.next, |place| place.number);
+        self.out = self.out.wrapping_add(self.len());
         self.gaps = 0;
         mem::take(&mut self.line)
     }
@@ -153,6 +198,13 @@ impl Waiters {
         due.filter_map(|place| place.waker.as_mut())
             .map(|waker| mem::replace(waker, Waker::noop().clone()))
             .collect()
+    }
+
+    /// Of those who waited once more, keeps who still does.
+    fn forget_served(&mut self) {
+        let mut again = mem::take(&mut self.again);
+        again.retain(|number| self.find(*number).is_some());
+        self.again = again;
     }
 
     /// Numbers wrap; their distance from the next one does not.
@@ -226,6 +278,20 @@ mod tests {
         assert!(waiters.serve().is_some(), "a reminder is no turn");
     }
 
+    /// What was served is on its way to who was called, and must be waited for.
+    #[test]
+    fn who_was_called_is_not_refused_though_somebody_older_is() {
+        let mut waiters = Waiters::new(usize::MAX);
+        let [spoilt, called, waiting] = [(); 3].map(|()| join(&mut waiters));
+        for number in [spoilt, called] {
+            assert_eq!(waiters.serve().map(|place| place.number), Some(number));
+        }
+        waiters.rejoin(spoilt, Waker::noop().clone());
+        assert_eq!(waiters.close().len(), 2);
+        assert_eq!([spoilt, called, waiting].map(|number| waiters.has_refused(number)), [true, false, true]);
+        assert_eq!(waiters.served(), 1);
+    }
+
     /// By which the pool decides whose wait it times.
     #[test]
     fn those_who_join_are_counted_from_tick_to_tick() {
@@ -250,7 +316,7 @@ mod tests {
         }
         assert!(waiters.leave(numbers[left + 1]).is_some());
         assert_eq!((waiters.line.len(), waiters.len(), waiters.gaps), (399 - left, 399 - left, 0));
-        assert_ne!(waiters.look(numbers[399], Waker::noop()), Look::Gone, "it is found where it has moved");
+        assert_ne!(waiters.look(numbers[399], Waker::noop()), Look::Called, "it is found where it has moved");
     }
 
     /// Gaps at either end go at once.
@@ -295,7 +361,7 @@ mod tests {
         let same = if other.will_wake(&other.clone()) { Look::Waiting } else { Look::Moved };
         assert_eq!(waiters.look(number, &other), same);
         assert!(waiters.serve().is_some());
-        assert_eq!(waiters.look(number, &other), Look::Gone);
+        assert_eq!(waiters.look(number, &other), Look::Called);
         assert!(waiters.renew(number, other).is_err());
     }
 
@@ -323,11 +389,11 @@ mod tests {
                     8 if !expected.is_empty() => {
                         let number = expected[rng.usize(..expected.len())];
                         assert!(waiters.renew(number, Waker::noop().clone()).is_ok(), "seed {seed}");
-                        assert_ne!(waiters.look(number, Waker::noop()), Look::Gone, "seed {seed}");
+                        assert_ne!(waiters.look(number, Waker::noop()), Look::Called, "seed {seed}");
                     }
                     7 if !served.is_empty() => {
                         let number = served.swap_remove(rng.usize(..served.len()));
-                        assert_eq!(waiters.look(number, Waker::noop()), Look::Gone, "seed {seed}");
+                        assert_eq!(waiters.look(number, Waker::noop()), Look::Called, "seed {seed}");
                         waiters.rejoin(number, Waker::noop().clone());
                         let age = |number: &usize| waiters.age(*number);
                         let older = expected.partition_point(|other| age(other) > age(&number));

@@ -287,6 +287,34 @@ fn closing_wakes_everybody() {
     });
 }
 
+/// P2: a ticket on its way to a waiter who is called, while an older one, who waits once more, is refused.
+#[test]
+fn closing_loses_nothing_that_is_on_its_way() {
+    check(2000, || {
+        let world = World::new(0, 8);
+        let mut takes = [world.handoff.take(), world.handoff.take()];
+        for take in &mut takes {
+            assert!(poll_once(take).is_pending());
+        }
+        let [mut older, called] = takes;
+        let [doomed, spare] = [world.issue(), world.issue()];
+        let tether = doomed.tether().clone();
+        doomed.put();
+        tether.condemn();
+        thread::scope(|scope| {
+            scope.spawn(|| spare.put());
+            scope.spawn(|| {
+                let _ = poll_once(&mut older);
+                world.close();
+            });
+            // Waits for what is on its way, and gives it back.
+            drop(called);
+        });
+        drop(older);
+        world.end();
+    });
+}
+
 /// P6: a waiter polled by one task and then by another is woken where it was polled last.
 #[test]
 fn a_waiter_that_moves_is_woken_where_it_went() {

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 
 pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 pub(crate) use shuttle::sync::{Arc, Mutex, MutexGuard};
+pub(crate) use shuttle::thread::yield_now as pause;
 pub(crate) use std::sync::PoisonError;
 
 /// Few, so that some have to stand.

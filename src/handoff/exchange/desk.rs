@@ -6,8 +6,6 @@ use super::Place;
 #[repr(C)]
 pub(super) struct Desk<R> {
     pub(super) waiters: Waiters,
-    /// Takes that had to wait and got their ticket.
-    pub(super) waits: u64,
     /// What served waiters have not collected yet, by number, whose seat was taken.
     pub(super) standing: Vec<(usize, Ticket<R>)>,
     /// Ready tickets beyond the capacity of the queue; none, unless the pool has outgrown it.
@@ -16,7 +14,7 @@ pub(super) struct Desk<R> {
 
 impl<R> Desk<R> {
     pub(super) const fn new(queue_limit: usize) -> Self {
-        Self { waiters: Waiters::new(queue_limit), waits: 0, standing: Vec::new(), spill: Vec::new() }
+        Self { waiters: Waiters::new(queue_limit), standing: Vec::new(), spill: Vec::new() }
     }
 
     /// What a served waiter has not collected yet.

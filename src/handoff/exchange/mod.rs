@@ -201,7 +201,7 @@ impl<R> Exchange<R> {
     }
 
     pub(super) fn waits(&self) -> u64 {
-        self.lock().waits
+        self.lock().waiters.served()
     }
 
     #[inline]

@@ -7,8 +7,8 @@ use super::desk::Desk;
 enum Step<R> {
     /// Nothing is left for each other.
     Done,
-    /// Somebody's turn has come, to be woken.
-    Served(waiters::Place),
+    /// Somebody's turn has come.
+    Called(waiters::Place, Ticket<R>),
     /// The handoff is closed: a ticket that nobody will take.
     TooLate(Ticket<R>),
 }
@@ -18,23 +18,29 @@ impl<R> Exchange<R> {
     /// Hands over to the oldest waiter past the queue. Gives the ticket back if nobody waits.
     #[inline]
     pub(super) fn serve(&self, ticket: Ticket<R>) -> Option<Ticket<R>> {
-        let mut desk = self.lock();
-        let Some(place) = desk.waiters.serve() else { return Some(ticket) };
-        self.hand_over(&mut desk, place.number, ticket);
-        drop(desk);
-        place.wake();
+        let called = self.call(&mut self.lock());
+        let Some(place) = called else { return Some(ticket) };
+        self.hand_over(place, ticket);
         None
     }
 
-    /// To who waited under this number, and is out of the line.
+    /// The oldest waiter's turn has come: it is out of the line, and the caller owes it a ticket.
     #[inline]
-    fn hand_over(&self, desk: &mut Desk<R>, number: usize, mut ticket: Ticket<R>) {
+    fn call(&self, desk: &mut Desk<R>) -> Option<waiters::Place> {
+        let place = desk.waiters.serve()?;
         self.count_waiters(desk);
-        desk.waits += 1;
+        Some(place)
+    }
+
+    /// Pays what is owed. Without the lock: a seat's cache line may have to come from another processor first, and
+    /// everybody else would wait for it, too.
+    #[inline]
+    fn hand_over(&self, place: waiters::Place, mut ticket: Ticket<R>) {
         ticket.set_awaited(true);
-        if let Err(ticket) = self.seats.at(number).give(number, ticket) {
-            desk.standing.push((number, ticket));
+        if let Err(ticket) = self.seats.at(place.number).give(place.number, ticket) {
+            self.lock().standing.push((place.number, ticket));
         }
+        place.wake();
     }
 
     /// Brings ready tickets and waiters together until either is used up; once closed, sends the tickets home.
@@ -43,7 +49,7 @@ impl<R> Exchange<R> {
         loop {
             match self.settle_one() {
                 Step::Done => return,
-                Step::Served(place) => place.wake(),
+                Step::Called(place, ticket) => self.hand_over(place, ticket),
                 Step::TooLate(ticket) => self.return_to_owner(ticket),
             }
         }
@@ -55,8 +61,7 @@ impl<R> Exchange<R> {
             return Step::Done;
         }
         let Some(ticket) = self.pop(&mut desk) else { return Step::Done };
-        let Some(place) = desk.waiters.serve() else { return Step::TooLate(ticket) };
-        self.hand_over(&mut desk, place.number, ticket);
-        Step::Served(place)
+        let Some(place) = self.call(&mut desk) else { return Step::TooLate(ticket) };
+        Step::Called(place, ticket)
     }
 }

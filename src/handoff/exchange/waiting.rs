@@ -1,5 +1,6 @@
 use std::task::{Poll, Waker};
 
+use super::super::sync::pause;
 use super::super::waiters::Look;
 use super::super::{TakeError, Ticket};
 use super::desk::Desk;
@@ -65,15 +66,19 @@ impl<R> Exchange<R> {
             let (look, collected) = {
                 let mut desk = self.lock();
                 let look = desk.waiters.look(place.number, waker);
-                let collected = if look == Look::Gone { desk.collect(place) } else { None };
+                let collected = if look == Look::Called { desk.collect(place) } else { None };
                 (look, collected)
             };
             match (look, collected) {
                 (Look::Waiting, _) => return Poll::Pending,
                 (Look::Moved, _) if self.renew(place.number, waker.clone()) => return Poll::Pending,
                 (Look::Moved, _) => {}
-                (Look::Gone, Some(ticket)) if ticket.is_spoilt() => return self.rejoin(place, ticket, waker),
-                (Look::Gone, collected) => return Poll::Ready(collected.ok_or(TakeError::Closed)),
+                (Look::Called, Some(ticket)) if ticket.is_spoilt() => {
+                    return self.rejoin(place, ticket, waker);
+                }
+                (Look::Called, Some(ticket)) => return Poll::Ready(Ok(ticket)),
+                (Look::Called, None) => pause(),
+                (Look::Refused, _) => return Poll::Ready(Err(TakeError::Closed)),
             }
         }
     }
@@ -93,29 +98,39 @@ impl<R> Exchange<R> {
         waker: &Waker,
     ) -> Poll<Result<Ticket<R>, TakeError>> {
         let rejoining = waker.clone();
-        {
+        let rejoined = {
             let mut desk = self.lock();
-            desk.waits -= 1;
-            if !desk.waiters.is_closed() {
+            let open = !desk.waiters.is_closed();
+            if open {
                 self.gate.shut();
                 desk.waiters.rejoin(place.number, rejoining);
                 self.count_waiters(&desk);
+            } else {
+                desk.waiters.count_out();
             }
-        }
+            open
+        };
         self.return_to_owner(spoilt);
         self.settle();
-        self.look_at_desk(place, waker)
+        if rejoined { self.look_at_desk(place, waker) } else { Poll::Ready(Err(TakeError::Closed)) }
     }
 
     /// The waiter at `place` gives up. A ticket it already had goes to the next.
     pub(in crate::handoff) fn leave(&self, place: &Place<'_, R>) {
-        let (waker, collected) = {
+        // A ticket that is on its way to it is waited for: who brings it does nothing else meanwhile.
+        let (waker, collected) = loop {
             let mut desk = self.lock();
             let waker = desk.waiters.leave(place.number);
             self.count_waiters(&desk);
             let collected = desk.collect(place);
-            desk.waits -= u64::from(collected.is_some());
-            (waker, collected)
+            if collected.is_some() {
+                desk.waiters.count_out();
+            }
+            if waker.is_some() || collected.is_some() || desk.waiters.has_refused(place.number) {
+                break (waker, collected);
+            }
+            drop(desk);
+            pause();
         };
         drop(waker);
         if let Some(ticket) = collected {

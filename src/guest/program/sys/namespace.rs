@@ -5,7 +5,8 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use super::errno::{Errno, Result};
 use super::number::{
-    CLONE, CLONE3, EXECVEAT, IOCTL, PRCTL, SETGROUPS, SETHOSTNAME, SETRESGID, SETRESUID, SOCKET, UMASK, UNSHARE,
+    CLONE, CLONE3, EXECVEAT, IOCTL, PRCTL, SETGROUPS, SETHOSTNAME, SETRESGID, SETRESUID, SOCKET, UMASK,
+    UNSHARE,
 };
 use super::raw::{call, int, open};
 use super::seccomp::gate;

@@ -2,7 +2,8 @@
 //!
 //! Everything is measured in one run, what is compared in turns, and medians stand. `exec_ratio` holds an exec of
 //! `/bin/true` in a lease against a bare spawn-and-wait of it; `files` holds fifty files, each read and counted in
-//! a lease from a pool, whose start is counted, against a fresh runtime for each of the two operations.
+//! a lease from a pool, whose start is counted, against a fresh runtime for each of the two operations; `files_bound` is
+//! what that ratio would be if a pool cost nothing after its start but the fifty bare `wc` themselves.
 
 mod support;
 
@@ -37,8 +38,17 @@ struct Figures {
     spawn: Duration,
     read: Duration,
     reset: Duration,
-    files_pool: Duration,
-    files_fresh: Duration,
+    files: Files,
+}
+
+/// Medians.
+struct Files {
+    /// From nothing to the first lease of a pool.
+    start: Duration,
+    pool: Duration,
+    fresh: Duration,
+    /// A bare spawn-and-wait of the `wc` that is run for each file.
+    wc: Duration,
 }
 
 async fn measure() -> Outcome<Figures> {
@@ -50,8 +60,8 @@ async fn measure() -> Outcome<Figures> {
     let read = read(&pool).await?;
     ostler.shutdown().await?;
     let reset = reset().await?;
-    let (files_pool, files_fresh) = files().await?;
-    Ok(Figures { cold_start, unshare, exec, spawn, read, reset, files_pool, files_fresh })
+    let files = files().await?;
+    Ok(Figures { cold_start, unshare, exec, spawn, read, reset, files })
 }
 
 fn spec() -> PoolSpec {
@@ -141,11 +151,13 @@ async fn reset() -> Outcome<Duration> {
     Ok(median(times))
 }
 
-async fn files() -> Outcome<(Duration, Duration)> {
-    let (mut pooled, mut fresh) = (Vec::new(), Vec::new());
+async fn files() -> Outcome<Files> {
+    let [mut started, mut pooled, mut fresh, mut wc] = [const { Vec::new() }; 4];
     for _ in 0..5 {
         let begun = Instant::now();
         let (ostler, pool) = start(PoolSpec { min: 4, max: 4, ..spec() }).await?;
+        drop(pool.acquire().await?);
+        started.push(begun.elapsed());
         work(&pool, FILES, Per::File, "wc").await?;
         pooled.push(begun.elapsed());
         ostler.shutdown().await?;
@@ -154,12 +166,34 @@ async fn files() -> Outcome<(Duration, Duration)> {
         work(&pool, FILES, Per::Operation, "wc").await?;
         fresh.push(begun.elapsed());
         ostler.shutdown().await?;
+        wc.push(bare_wc()?);
     }
-    Ok((median(pooled), median(fresh)))
+    Ok(Files { start: median(started), pool: median(pooled), fresh: median(fresh), wc: median(wc) })
+}
+
+/// In the environment that a lease gives.
+fn bare_wc() -> Outcome<Duration> {
+    let directory = tempfile::tempdir()?;
+    std::fs::write(directory.path().join("file"), "1\n".repeat(100))?;
+    let mut times = Vec::new();
+    for _ in 0..FILES {
+        let begun = Instant::now();
+        let mut wc = Command::new("wc");
+        wc.args(["-l", "file"]).current_dir(&directory).env("LANG", "C.UTF-8");
+        assert!(wc.output()?.stdout.starts_with(b"100 "));
+        times.push(begun.elapsed());
+    }
+    Ok(median(times))
 }
 
 fn ratio(ours: Duration, theirs: Duration) -> f64 {
     ours.as_secs_f64() / theirs.as_secs_f64()
+}
+
+impl Files {
+    fn bound(&self) -> Duration {
+        self.start + self.wc * u32::try_from(FILES).expect("few")
+    }
 }
 
 impl Figures {
@@ -167,16 +201,20 @@ impl Figures {
         let unshare = self.unshare.map_or("null".to_owned(), |time| format!("{:.3}", ms(time)));
         format!(
             "{{\"cold_start_ms\":{:.3},\"unshare_ms\":{unshare},\"exec_ratio\":{:.3},\"exec_us\":{:.1},\"spawn_us\":{:.1},\
-             \"read_us\":{:.1},\"reset_ms\":{:.3},\"files\":{FILES},\"pool_ms\":{:.1},\"fresh_ms\":{:.1},\"files_ratio\":{:.2}}}",
+             \"read_us\":{:.1},\"reset_ms\":{:.3},\"files\":{FILES},\"pool_ms\":{:.1},\"fresh_ms\":{:.1},\"files_ratio\":{:.2},\
+             \"start_ms\":{:.1},\"wc_us\":{:.1},\"files_bound\":{:.2}}}",
             ms(self.cold_start),
             ratio(self.exec, self.spawn),
             ms(self.exec) * 1e3,
             ms(self.spawn) * 1e3,
             ms(self.read) * 1e3,
             ms(self.reset),
-            ms(self.files_pool),
-            ms(self.files_fresh),
-            ratio(self.files_fresh, self.files_pool),
+            ms(self.files.pool),
+            ms(self.files.fresh),
+            ratio(self.files.fresh, self.files.pool),
+            ms(self.files.start),
+            ms(self.files.wc) * 1e3,
+            ratio(self.files.fresh, self.files.bound()),
         )
     }
 
@@ -187,16 +225,20 @@ impl Figures {
              exec /bin/true       {:>8.1} us   {:.2} x a bare spawn-and-wait, {:.1} us\n\
              read 1 KiB           {:>8.1} us\n\
              release to leasable  {:>8.2} ms\n\
-             {FILES} files           {:>8.1} ms   from the pool, its start included; fresh per operation {:.1} ms, {:.1} x",
+             {FILES} files           {:>8.1} ms   from the pool, its start included; fresh per operation {:.1} ms, {:.1} x\n\
+             \u{20}                                at best {:.1} x: {:.1} ms to the first lease, and {FILES} bare wc of {:.2} ms each",
             ms(self.cold_start),
             ms(self.exec) * 1e3,
             ratio(self.exec, self.spawn),
             ms(self.spawn) * 1e3,
             ms(self.read) * 1e3,
             ms(self.reset),
-            ms(self.files_pool),
-            ms(self.files_fresh),
-            ratio(self.files_fresh, self.files_pool),
+            ms(self.files.pool),
+            ms(self.files.fresh),
+            ratio(self.files.fresh, self.files.pool),
+            ratio(self.files.fresh, self.files.bound()),
+            ms(self.files.start),
+            ms(self.files.wc),
         )
     }
 }

@@ -1,6 +1,7 @@
 //! The embedded guest program, spoken to over its two streams as the host does.
 
 mod bounds;
+mod cgroups;
 mod client;
 mod container;
 mod exec;

@@ -51,6 +51,36 @@ async fn the_whole_tree_is_killed_and_the_output_kept() {
     ostler.shutdown().await.expect("ends");
 }
 
+/// The guest shares its processors with them. As root it goes first; they have what the host has.
+#[tokio::test]
+async fn a_crowd_that_wants_all_processors_is_ended() {
+    let (ostler, _state) = start().await;
+    let lease = ostler.pool("real").expect("the pool").acquire().await.expect("a lease");
+    let crowd = "trap '' TERM; f() { f & f & while :; do :; done; }; f";
+    let timeout = Duration::from_secs(1);
+    for _ in 0..3 {
+        let begun = Instant::now();
+        let output = lease.exec(Exec::shell(crowd).timeout(timeout)).await.expect("an outcome that is known");
+        assert!(output.timed_out, "{output:?}");
+        assert!(begun.elapsed() < timeout + SOON, "back after {:?}", begun.elapsed());
+    }
+    let command = lease.exec(Exec::shell("cat /proc/self/stat")).await.expect("looks");
+    let guest = lease.handle().strip_prefix("pid ").expect("a pid");
+    let stat = |pid: &str| std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("a process");
+    let own = niceness(&stat("self"));
+    assert_eq!(niceness(&String::from_utf8_lossy(&command.stdout)), own);
+    if rustix::process::geteuid().is_root() {
+        assert_eq!(niceness(&stat(guest)), (own - 20).max(-20));
+    }
+    drop(lease);
+    ostler.shutdown().await.expect("ends");
+}
+
+fn niceness(stat: &str) -> i32 {
+    let (_, behind_the_name) = stat.rsplit_once(") ").expect("a name");
+    behind_the_name.split(' ').nth(16).expect("a field").parse().expect("a number")
+}
+
 #[tokio::test]
 async fn a_held_stdout_hangs_nothing() {
     let (ostler, _state) = start().await;

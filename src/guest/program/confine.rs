@@ -19,6 +19,8 @@ pub(crate) struct Confinement {
     pub(crate) limits: Vec<Limit>,
     /// Lets the guest, and nobody else, through the filter over it; 0 where there is no filter.
     pub(crate) gate: u64,
+    /// How willingly it lets others go first, where that is not as the guest does.
+    niceness: Option<i32>,
     /// Which files may be changed; none where the kernel has no Landlock.
     pub(crate) fence: Option<Fence>,
     /// The fence as the kernel wants it.
@@ -55,7 +57,12 @@ pub(crate) type Failed = (&'static str, Errno);
 
 impl Confinement {
     pub(crate) fn new(limits: Vec<Limit>, fence: Option<Fence>) -> Self {
-        Self { limits, gate: 0, fence, ruleset: None, rights: Rights::Surrender }
+        Self { limits, gate: 0, niceness: None, fence, ruleset: None, rights: Rights::Surrender }
+    }
+
+    /// With commands that let others go first as willingly as that, where the guest itself does so less.
+    pub(crate) fn with_niceness(self, niceness: i32) -> Self {
+        Self { niceness: Some(niceness), ..self }
     }
 
     /// Limits only: an engine has confined the guest and all it starts.
@@ -71,6 +78,9 @@ impl Confinement {
     pub(crate) fn in_child(&self) -> Result<(), Failed> {
         if self.rights == Rights::Surrender {
             sys::process::no_new_privileges().map_err(|errno| ("no new privileges", errno))?;
+        }
+        if let Some(niceness) = self.niceness {
+            sys::process::set_niceness(0, niceness).map_err(|errno| ("priority", errno))?;
         }
         for limit in &self.limits {
             sys::limit::set(limit.resource, limit.value).map_err(|errno| ("resource limit", errno))?;
@@ -102,14 +112,19 @@ impl Confinement {
         e.list(&self.limits, |e, limit| {
             e.u32(limit.resource).u64(limit.value);
         });
-        e.u64(self.gate).option(self.fence.as_ref(), |e, fence| fence.encode(e));
+        e.u64(self.gate)
+            .option(self.niceness, |e, niceness| {
+                e.u32(niceness.cast_unsigned());
+            })
+            .option(self.fence.as_ref(), |e, fence| fence.encode(e));
     }
 
     /// What [`encode`](Self::encode) wrote.
     pub(crate) fn decode(d: &mut Decoder<'_>) -> Result<Self, Malformed> {
         let limits = d.list(|d| Ok(Limit { resource: d.u32()?, value: d.u64()? }))?;
         let gate = d.u64()?;
+        let niceness = d.option(|d| Ok(d.u32()?.cast_signed()))?;
         let fence = d.option(Fence::decode)?;
-        Ok(Self { gate, ..Self::new(limits, fence) })
+        Ok(Self { gate, niceness, ..Self::new(limits, fence) })
     }
 }

@@ -144,7 +144,7 @@ mod tests {
         let place = Place {
             writable: vec![Writable::new(b"/tmp".to_vec(), 1 << 20, 0o1777)],
             walls: Walls::Private,
-            confinement: Confinement::new(vec![Limit { resource: 7, value: 64 }], None),
+            confinement: Confinement::new(vec![Limit { resource: 7, value: 64 }], None).with_niceness(-3),
             ..Place::directory(b"/work".to_vec())
         };
         let mut bytes = Vec::new();

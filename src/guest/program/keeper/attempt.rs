@@ -11,8 +11,12 @@ use super::step::Step;
 use super::watch::Watch;
 use crate::place::Walls;
 use crate::protocol::{FrameBuffer, Missing, Network, Setup, SetupReport};
-use crate::sys::descriptor;
 use crate::sys::namespace::{self, Side, new};
+use crate::sys::{descriptor, process};
+
+/// How much less willingly than its commands the guest lets others go first: it shares its processors with them, and
+/// must be able to end them however many they are.
+const HEAD_START: i32 = 20;
 
 /// Starts a guest. What it had to do without is added to `missing`.
 ///
@@ -33,17 +37,20 @@ pub(super) fn start(
         (Walls::Private, Network::None) => new::USER | new::PID | new::MOUNT | new::IPC | new::UTS | new::NET,
     };
     let cgroups = Cgroups::open(setup, missing);
+    let niceness = process::niceness().step("look at the priority")?;
     let pid = match namespace::split(namespaces, cgroups.cradle()).step("make namespaces")? {
         Side::Child { born_there } => {
             drop((go, status));
             let mut missing = Vec::new();
             cgroups.enter(born_there, &mut missing);
-            child::run(setup, walls, missing, &program, &go_reader.into(), &status_writer.into())
+            child::run(setup, walls, niceness, missing, &program, &go_reader.into(), &status_writer.into())
         }
         Side::Parent(pid) => pid,
     };
     drop((cgroups, go_reader, status_writer));
     let started = Started { pid, walls };
+    // An ordinary user may not; then they have the same chances.
+    let _equal = process::set_niceness(pid, niceness - HEAD_START);
     match admit(setup, &started).and_then(|()| {
         File::from(go).write_all(&[1]).step("let the child go on")?;
         hear(&watch.read_to_end(&status.into())?, missing)

@@ -17,15 +17,17 @@ use crate::sys::{descriptor, limit, namespace, process, seccomp, signal};
 const PLACE: i32 = 63;
 
 /// Goes all the way, or tells the keeper on `status` why not and ends. It is already without what is `missing`.
+/// Commands are to have the given niceness.
 pub(super) fn run(
     setup: &Setup,
     walls: Walls,
+    niceness: i32,
     missing: Vec<Missing>,
     program: &File,
     go: &File,
     status: &File,
 ) -> ! {
-    let Err(failure) = become_guest(setup, walls, missing, program, go, status);
+    let Err(failure) = become_guest(setup, walls, niceness, missing, program, go, status);
     // The keeper is told or gone; there is nobody else to tell.
     let _ = tell(status, Vec::new(), Some(failure));
     std::process::exit(1)
@@ -34,6 +36,7 @@ pub(super) fn run(
 fn become_guest(
     setup: &Setup,
     walls: Walls,
+    niceness: i32,
     mut missing: Vec<Missing>,
     program: &File,
     mut go: &File,
@@ -52,6 +55,7 @@ fn become_guest(
     }
     process::no_new_privileges().step("give up new privileges")?;
     place.confinement.gate = filter(setup, walls, &mut missing)?;
+    place.confinement = place.confinement.with_niceness(niceness);
     // Changes of identity have undone the first tie.
     namespace::on_parent_death(signal::KILL).step("tie the guest to its keeper")?;
     // Fails when the keeper ended before it was tied to: its end of the pipe is closed.

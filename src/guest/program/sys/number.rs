@@ -27,6 +27,7 @@ numbers! {
     FSMOUNT = 432, 432;
     FSOPEN = 430, 430;
     FSPICK = 433, 433;
+    GETPRIORITY = 140, 141;
     GETRANDOM = 318, 278;
     INIT_MODULE = 175, 105;
     IOCTL = 16, 29;

@@ -4,7 +4,7 @@ use std::ffi::{c_int, c_long, c_ulong};
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use super::errno::{Errno, Result, check};
-use super::number::{IOPRIO_GET, PIDFD_OPEN, PIDFD_SEND_SIGNAL};
+use super::number::{GETPRIORITY, IOPRIO_GET, PIDFD_OPEN, PIDFD_SEND_SIGNAL, SETPRIORITY};
 use super::raw::{self, call, int};
 
 const PR_SET_PDEATHSIG: c_int = 1;
@@ -74,6 +74,23 @@ pub(crate) fn io_priority() -> Option<usize> {
     const PROCESS: usize = 1;
     // SAFETY: takes numbers only.
     unsafe { call(IOPRIO_GET, [PROCESS, 0, 0, 0, 0, 0]) }.ok()
+}
+
+/// What `getpriority` adds, so that no niceness is negative.
+const NICEST: i32 = 20;
+const PRIO_PROCESS: usize = 0;
+
+/// How willingly this process lets others go first, from -20 to 19.
+pub(crate) fn niceness() -> Result<i32> {
+    // SAFETY: takes numbers only.
+    let raised = unsafe { call(GETPRIORITY, [PRIO_PROCESS, 0, 0, 0, 0, 0]) }?;
+    Ok(NICEST - i32::try_from(raised).map_err(|_| Errno::INVAL)?)
+}
+
+/// Sets that of a process; 0 is the calling one, which may always be nicer. Safe between vfork and exec.
+pub(crate) fn set_niceness(pid: i32, niceness: i32) -> Result<()> {
+    // SAFETY: takes numbers only.
+    unsafe { call(SETPRIORITY, [PRIO_PROCESS, int(pid), int(niceness), 0, 0, 0]) }.map(drop)
 }
 
 /// Sends a signal to a process; to a group when `pid` is negative; to all that can be reached when it is -1.

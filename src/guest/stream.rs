@@ -292,13 +292,50 @@ impl Drop for ExecStream {
     }
 }
 
-/// Appends what the limit allows; answers whether that was not all.
+/// Appends what the limit allows; answers whether that was not all. Never makes room for more than the limit.
 fn keep(kept: &mut Vec<u8>, bytes: Bytes, limit: u64) -> bool {
-    let room = usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(kept.len());
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let room = limit.saturating_sub(kept.len());
     if kept.is_empty() && bytes.len() <= room {
         *kept = bytes.into();
         return false;
     }
-    kept.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    let more = &bytes[..bytes.len().min(room)];
+    let needed = kept.len() + more.len();
+    if needed > kept.capacity() {
+        let whole = needed.max(kept.capacity().saturating_mul(2)).min(limit);
+        kept.reserve_exact(whole - kept.len());
+    }
+    kept.extend_from_slice(more);
     bytes.len() > room
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Doubled without regard to it, what is kept would take up to twice the limit.
+    #[test]
+    fn what_is_kept_takes_no_more_than_the_limit() {
+        let mut kept = Vec::new();
+        let mut truncated = false;
+        for _ in 0..4 {
+            truncated = keep(&mut kept, Bytes::from(vec![b'x'; 30_000]), 100_000);
+        }
+        assert!(truncated && kept.len() == 100_000, "{}", kept.len());
+        assert!(kept.capacity() <= 100_000, "{}", kept.capacity());
+    }
+
+    /// Grown by each piece alone, all of it would be copied for each.
+    #[test]
+    fn what_is_kept_is_seldom_moved() {
+        let mut kept = Vec::new();
+        let mut moves = 0;
+        for _ in 0..1000 {
+            let capacity = kept.capacity();
+            assert!(!keep(&mut kept, Bytes::from_static(&[b'x'; 1000]), 2_000_000));
+            moves += u32::from(kept.capacity() != capacity);
+        }
+        assert!(moves <= 20, "{moves}");
+    }
 }

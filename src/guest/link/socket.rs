@@ -78,7 +78,10 @@ impl Socket {
     pub(super) fn pull(&mut self) -> io::Result<Pulled> {
         let Self { stream, frames, chunk, .. } = self;
         let (offered, result) = frames.fill(|bytes| {
-            bytes.reserve(*chunk);
+            // No more than that and what is left of a frame: most often it is empty, and there is much of it.
+            if bytes.capacity() - bytes.len() < *chunk {
+                bytes.reserve_exact(*chunk);
+            }
             let offered = bytes.capacity() - bytes.len();
             loop {
                 match recv(&*stream, spare_capacity(bytes), RecvFlags::DONTWAIT) {

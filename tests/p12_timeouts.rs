@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use ostler::model::Limits;
 use ostler::{Config, Exec, Lease, Ostler, PoolSpec};
 
 /// Far more than the 100 ms that are promised, for machines that are busy with something else.
@@ -74,6 +75,47 @@ async fn a_crowd_that_wants_all_processors_is_ended() {
     }
     drop(lease);
     ostler.shutdown().await.expect("ends");
+}
+
+/// Cgroups throttle the guest with what it is to end: of its share nothing was left, seven of ten such commands were
+/// lost, and their runtimes with them. While it is late it has more; afterwards the limit is back.
+#[tokio::test]
+async fn a_crowd_with_a_small_share_of_a_processor_is_ended() {
+    let state = tempfile::tempdir().expect("a directory");
+    let limits = Limits { cpus: Some(0.03), ..Limits::default() };
+    let spec = PoolSpec { min: 1, max: 1, limits, ..PoolSpec::default() };
+    let config = Config::builder().instance("test").state_dir(state.path()).pool("real", spec).build();
+    let ostler = Ostler::start(config.expect("good")).await.expect("starts");
+    let lease = ostler.pool("real").expect("the pool").acquire().await.expect("a lease");
+    let guest = lease.handle().strip_prefix("pid ").expect("a pid").to_owned();
+    let limit = quota(&guest);
+    let crowd = "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do \
+        (trap '' TERM; while :; do :; done) & (trap '' TERM; while :; do :; done) & done; wait";
+    for _ in 0..5 {
+        let output = lease.exec(Exec::shell(crowd).timeout(Duration::from_millis(1500))).await;
+        let output = output.expect("an outcome that is known");
+        assert!(output.timed_out, "{output:?}");
+        let begun = Instant::now();
+        while quota(&guest) != limit {
+            assert!(begun.elapsed() < SOON, "{:?} is {limit:?} no more", quota(&guest));
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+    drop(lease);
+    ostler.shutdown().await.expect("ends");
+}
+
+/// What limits a process's processor time; none where cgroups don't.
+fn quota(pid: &str) -> Option<String> {
+    let own = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).expect("a process");
+    own.lines().find_map(|line| {
+        let [_, controllers, path] = line.splitn(3, ':').collect::<Vec<_>>()[..] else { return None };
+        let path = path.trim_start_matches('/');
+        let known =
+            ["cpu", "cpu,cpuacct", "", "unified"].map(|mount| format!("/sys/fs/cgroup/{mount}/{path}"));
+        let file = if controllers.is_empty() { "cpu.max" } else { "cpu.cfs_quota_us" };
+        known.iter().find_map(|directory| std::fs::read_to_string(format!("{directory}/{file}")).ok())
+    })
 }
 
 fn niceness(stat: &str) -> i32 {

@@ -9,6 +9,7 @@
 
 mod archive;
 mod attach;
+mod backstop;
 mod clock;
 mod container;
 mod defaults;
@@ -45,4 +46,4 @@ pub use session::Session;
 pub use signal::Signal;
 pub use stdin::Stdin;
 pub use stream::{Chunk, ExecStream};
-pub use wire::{Call, Refused, Wire, WireError};
+pub use wire::{Call, Haste, Refused, Wire, WireError};

@@ -3,6 +3,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::backstop::hastened;
 use super::clock::Clock;
 use super::reply::{Step, answer, next};
 use super::{Call, Defaults, Wire, WireError};
@@ -50,7 +51,8 @@ impl Session {
     /// [`WireError::Silent`] when it takes longer than `timeout`; a refusal when something could not be wiped.
     /// The runtime is not clean then.
     pub async fn reset(&self, fence: Epoch, timeout: Duration) -> Result<u32, WireError> {
-        match self.ask_within(timeout, Request::Reset(Reset { fence: fence.0 })).await? {
+        let reset = self.ask_within(timeout, Request::Reset(Reset { fence: fence.0 }));
+        match hastened(self.clock(), self.wire.as_ref(), reset).await? {
             Done::Reset { killed } => Ok(killed),
             _ => Err(self.nonsense("not the answer to a reset")),
         }

@@ -2,23 +2,19 @@ use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use bytes::{Buf, Bytes};
 use futures_core::Stream as AsyncStream;
-use tokio::time::Sleep;
 
+use super::backstop::Backstop;
 use super::exec::Source;
 use super::process::Process;
 use super::reply::{Step, step};
 use super::wire::refused;
 use super::{Call, Exec, Output, Session, Signal, Stdin, WireError};
 use crate::protocol::{Done, Exited, RefusalKind, Stream};
-
-/// What the guest is given beyond a command's timeout to kill it and say so. It needs 100 ms; the rest is for
-/// a busy host.
-const GRACE: Duration = Duration::from_millis(1100);
 
 /// A piece of a command's output.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,8 +34,7 @@ pub struct ExecStream {
     /// What of the command's stdin was given beforehand and not yet sent.
     feed: Feed,
     started: Instant,
-    /// When to call the guest silent; none where no clock is at hand.
-    backstop: Option<Pin<Box<Sleep>>>,
+    backstop: Backstop,
     silence: Silence,
     /// Bytes the guest was told to keep to, of each stream.
     cap: Option<u64>,
@@ -69,7 +64,7 @@ enum Silence {
 impl ExecStream {
     pub(super) fn start(session: &Session, exec: Exec, cap: Option<u64>) -> Result<Self, WireError> {
         let call = session.call(exec.request(session, cap))?;
-        let limit = exec.effective_timeout(session).saturating_add(GRACE);
+        let timeout = exec.effective_timeout(session);
         Ok(Self {
             session: session.clone(),
             process: Arc::new(Process::new(call)),
@@ -79,7 +74,7 @@ impl ExecStream {
                 Source::Piped => Feed::Open,
             },
             started: Instant::now(),
-            backstop: session.clock().sleep(limit).map(Box::pin),
+            backstop: Backstop::new(session.clock(), timeout),
             silence: Silence::SinceLast,
             cap,
             delivered: [0; 2],
@@ -204,6 +199,7 @@ impl ExecStream {
                 Err(error) => self.fail(error),
             },
             Ok(Step::Done(Done::Exited(exited))) => {
+                self.backstop.end();
                 self.end = Some(Ok(exited));
                 Poll::Ready(None)
             }
@@ -221,11 +217,8 @@ impl ExecStream {
         if self.cap.is_some_and(|cap| *delivered > cap) {
             return Err(self.session.nonsense("more output than asked for"));
         }
-        if self.silence == Silence::SinceLast
-            && let Some(backstop) = &mut self.backstop
-            && backstop.is_elapsed()
-        {
-            backstop.as_mut().reset(tokio::time::Instant::now() + GRACE);
+        if self.silence == Silence::SinceLast {
+            self.backstop.heard();
         }
         let data = Bytes::from(data);
         Ok(match stream {
@@ -235,11 +228,12 @@ impl ExecStream {
     }
 
     fn poll_backstop(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Chunk, WireError>>> {
-        let passed = self.backstop.as_mut().is_some_and(|backstop| backstop.as_mut().poll(cx).is_ready());
-        if passed { self.fail(WireError::Silent) } else { Poll::Pending }
+        ready!(self.backstop.poll(cx, self.session.wire.as_ref()));
+        self.fail(WireError::Silent)
     }
 
     fn fail(&mut self, error: WireError) -> Poll<Option<Result<Chunk, WireError>>> {
+        self.backstop.end();
         let failed = self.session.seen(Err(error.clone()));
         self.end = Some(failed);
         self.process.abandon();

@@ -33,7 +33,17 @@ pub trait Wire: Send + Sync + fmt::Debug {
     /// From now on [`is_tainted`](Self::is_tainted): somebody above the wire found out that an outcome is
     /// unknown, because the guest did not answer in time or its answer made no sense.
     fn taint(&self);
+
+    /// The guest is late with an end that is due. For as long as the answer is held it gets all the processor time
+    /// there is, where what it is to end may have used up the share they have together. Must not block. By default
+    /// there is nothing to be done.
+    fn hasten(&self) -> Option<Haste> {
+        None
+    }
 }
+
+/// What [`Wire::hasten`] gives; dropped, things are as before.
+pub type Haste = Box<dyn Send + Sync>;
 
 /// One operation that runs. Dropped before its end, it is cancelled: the guest kills what it started.
 ///

@@ -149,6 +149,23 @@ pub(crate) async fn processes_run_out(on: On) {
     stable.close().await;
 }
 
+/// The guest has its part of what its runtime is limited to, and is to end those who have used it up. Of ten such
+/// commands seven were lost, and their runtimes with them.
+pub(crate) async fn processor_time_runs_out(on: On) {
+    let limits = Limits { cpus: Some(0.03), pids: Some(128), ..Limits::default() };
+    let stable = Stable::open(on, PoolSpec { min: 1, max: 1, limits, ..PoolSpec::default() }).await;
+    let lease = stable.lease().await;
+    let crowd = "i=0; while [ $i -lt 60 ]; do (trap '' TERM; while :; do :; done) & i=$((i+1)); done; wait";
+    for _ in 0..4 {
+        let output = lease.exec(Exec::shell(crowd).timeout(Duration::from_millis(1500))).await;
+        let output = output.expect("an outcome that is known");
+        assert!(output.timed_out, "{output:?}");
+    }
+    drop(lease);
+    drop(stable.lease().await);
+    stable.close().await;
+}
+
 pub(crate) async fn room_runs_out(on: On) {
     let stable = confined(on).await;
     let lease = stable.lease().await;

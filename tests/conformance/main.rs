@@ -74,7 +74,7 @@ conformance! {
     hostile {
         all: ;
         real: signals_at_the_guest the_guests_memory_and_connection descriptors_run_out memory_runs_out
-            processes_run_out room_runs_out operations_flood_the_guest programs_cannot_be_replaced
+            processes_run_out processor_time_runs_out room_runs_out operations_flood_the_guest programs_cannot_be_replaced
             links_that_change_meanwhile nothing_can_be_mounted the_hosts_files_are_out_of_reach
             nothing_is_written_after_the_lease;
     }

@@ -4,6 +4,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::backend::outside::Quota;
+
 /// A cgroup directory that has all processes of a container, by the pid of one.
 pub(super) fn of(pid: u32) -> io::Result<PathBuf> {
     let cgroups = fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
@@ -33,6 +35,19 @@ pub(super) fn oom_counter(pid: u32) -> Option<PathBuf> {
 pub(super) fn oom_kills(counter: &Path) -> Option<u64> {
     let text = fs::read_to_string(counter).ok()?;
     text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
+}
+
+/// The limit on a container's processor time, by the pid of one of its processes. None where there is none in sight.
+pub(super) fn quota(pid: u32) -> Option<Quota> {
+    let cgroups = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+    let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
+    let mut files = directories(&mounts, &cgroups).into_iter().flat_map(|directory| {
+        [("cpu.cfs_quota_us", "-1"), ("cpu.max", "max")].map(|(name, none)| (directory.join(name), none))
+    });
+    files.find_map(|(file, none)| {
+        let limit = fs::read_to_string(&file).ok()?.trim().to_owned();
+        (!limit.starts_with(none)).then(|| Quota { file, limit, unlimited: none.to_owned() })
+    })
 }
 
 /// Where the paths in `/proc/PID/cgroup` are in what is mounted. Root directories are left out, since everybody

@@ -9,6 +9,7 @@ use std::time::Duration;
 use bollard::models::ContainerCreateBody;
 use bollard::query_parameters::CreateContainerOptionsBuilder;
 use slog::{info, warn};
+use tokio::task::spawn_blocking;
 
 use super::address::Address;
 use super::client::{EngineError, QUICK, WORK};
@@ -24,15 +25,19 @@ use super::register::Charge;
 use super::site::Site;
 use super::stats::Sampling;
 use super::verify::{Inspector, Scope};
-use super::{Flavor, Shared, output, podman, setup};
+use super::{Flavor, Shared, cgroup, output, podman, setup};
+use crate::backend::outside::Throttled;
 use crate::backend::{BackendError, Launch, Launched, with_causes};
-use crate::guest::Contained;
+use crate::guest::{Contained, Wire};
 use crate::model::{ContainerMode, Port};
 
 /// Longest a guest may take for one answer. The pool's own launch timeout is usually shorter.
 pub(super) const ANSWER: Duration = Duration::from_secs(30);
 /// How long the first guest is waited for where it is not known whether it can come in.
 const TRIAL: Duration = Duration::from_secs(5);
+
+/// The guest's, for control and for data.
+type Wires = (Arc<dyn Wire>, Arc<dyn Wire>);
 
 /// Why there is no container.
 pub(super) struct Failure {
@@ -126,6 +131,7 @@ impl Shared {
             endpoints(site, container.id()).await.map_err(|error| error.at(step))?
         };
         let Contained { control, data, .. } = guest;
+        let (control, data) = throttled(pid, (control, data)).await;
         // Attached, its output comes by another way.
         let unread = match (way, self.spec.mode) {
             (Way::Attach, _) => None,
@@ -240,6 +246,16 @@ impl Shared {
         if inspector.takes_the_guests_word() {
             warn!(self.log, "whether directories are empty after a reset can't be looked at from outside");
         }
+    }
+}
+
+/// Wires that can help a guest which is late, where its processor time is limited and that can be seen from here.
+async fn throttled(pid: Option<i32>, wires: Wires) -> Wires {
+    let Some(pid) = pid.and_then(|pid| u32::try_from(pid).ok()) else { return wires };
+    match spawn_blocking(move || cgroup::quota(pid)).await {
+        Ok(Some(quota)) => Throttled::both(quota, wires),
+        // Without one, or out of sight, it is as late as it is.
+        Ok(None) | Err(_) => wires,
     }
 }
 

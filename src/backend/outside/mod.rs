@@ -1,6 +1,7 @@
 //! Looking at a runtime from outside, through what the kernel shows of its processes.
 
 mod mounts;
+mod throttle;
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -9,6 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 pub(super) use self::mounts::Mounts;
+pub(super) use self::throttle::{Quota, Throttled};
 use crate::backend::Residue;
 
 /// As much as the kernel gives at once.

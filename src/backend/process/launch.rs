@@ -13,6 +13,7 @@ use super::instance::Sandbox;
 use super::keeper::Keeper;
 use super::spawner::Started;
 use super::verify::Inspector;
+use crate::backend::outside::Throttled;
 use crate::backend::{BackendError, Exit, Launched};
 use crate::guest;
 use crate::model::IsolationLevel;
@@ -31,7 +32,7 @@ pub(super) async fn follow(
     name: &str,
     workspace: &Path,
 ) -> Result<(SetupReport, Launched), BackendError> {
-    let Started { keeper, control, data, cgroups } = started;
+    let Started { keeper, control, data, cgroups, quota } = started;
     let step = |what: &str| format!("{what} {name}");
     let (report, control) = match timeout(ANSWER, read_report(control)).await {
         Ok(Ok(heard)) => heard,
@@ -49,9 +50,10 @@ pub(super) async fn follow(
         Some(workspace) => Inspector::shared(pid, cgroups, workspace),
     });
     let (inspector, wires) = tokio::join!(inspector, guest::connect(control, data, ANSWER));
-    let (control, data) = match wires {
-        Ok(wires) => wires,
-        Err(error) => return Err(with_last_words(step("greet"), error, keeper).await),
+    let (control, data) = match (wires, quota) {
+        (Ok(wires), Some(quota)) => Throttled::both(quota, wires),
+        (Ok(wires), None) => wires,
+        (Err(error), _) => return Err(with_last_words(step("greet"), error, keeper).await),
     };
     let inspector = inspector
         .map_err(io::Error::other)

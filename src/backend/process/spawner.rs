@@ -26,6 +26,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use super::abandoned::{Abandoned, Doorstep};
 use super::keeper::{Ended, Keeper, PATIENCE, cause};
 use super::start::{Child, Start};
+use crate::backend::outside::Quota;
 
 /// Requests that may wait; who asks for more waits for a place.
 const QUEUE: usize = 64;
@@ -56,6 +57,8 @@ pub(super) struct Started {
     pub(super) control: UnixStream,
     pub(super) data: UnixStream,
     pub(super) cgroups: Vec<PathBuf>,
+    /// The limit on its runtime's processor time, if there is one.
+    pub(super) quota: Option<Quota>,
 }
 
 impl Spawner {
@@ -191,9 +194,9 @@ impl Nursery {
             return;
         }
         let started = start.run().and_then(|(child, control, data)| {
-            let cgroups = child.remains.cgroups.clone();
+            let (cgroups, quota) = (child.remains.cgroups.clone(), child.quota.clone());
             let keeper = self.adopt(child, token)?;
-            Ok(Started { keeper, control, data, cgroups })
+            Ok(Started { keeper, control, data, cgroups, quota })
         });
         // Nobody waits for it any more: the keeper's drop ends it.
         drop(answer.send(started));

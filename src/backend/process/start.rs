@@ -10,6 +10,7 @@ use super::log::Log;
 use super::plan;
 use super::program::Program;
 use super::remains::Remains;
+use crate::backend::outside::Quota;
 use crate::model::{Limits, ProcessSpec};
 
 /// One keeper to be started. Blocks, so it is run by the spawner.
@@ -31,6 +32,8 @@ pub(super) struct Child {
     pub(super) process: process::Child,
     pub(super) log: Log,
     pub(super) remains: Remains,
+    /// The limit on its runtime's processor time, if there is one.
+    pub(super) quota: Option<Quota>,
 }
 
 impl Start {
@@ -43,7 +46,7 @@ impl Start {
         let group = self.cgroups.make(&self.name, &self.limits);
         let setup = plan::setup(&self.spec, &self.limits, &self.name, &group, &self.workspace);
         let program = Arc::clone(&self.program);
-        let Group { directories: cgroups, parents, .. } = group;
+        let Group { directories: cgroups, parents, quota, .. } = group;
         let remains = Remains { cgroups, parents, workspace: self.workspace, program };
         let started = (|| {
             let mut frame = Vec::new();
@@ -64,7 +67,7 @@ impl Start {
             Ok((process, log, control, data))
         })();
         match started {
-            Ok((process, log, control, data)) => Ok((Child { process, log, remains }, control, data)),
+            Ok((process, log, control, data)) => Ok((Child { process, log, remains, quota }, control, data)),
             Err(error) => {
                 remains.remove();
                 Err(error)

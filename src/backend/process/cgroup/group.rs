@@ -8,6 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::discover::{hand_down, lacking};
 use super::{Controller, Group, Hierarchy, Version};
+use crate::backend::outside::Quota;
 use crate::model::Limits;
 
 /// Directory of all ostlers.
@@ -32,7 +33,11 @@ impl Group {
         }
         for &controller in &hierarchy.controllers {
             match limit(hierarchy.version, controller, &directory, limits) {
-                Ok(()) => self.memory |= controller == Controller::Memory,
+                Ok(()) if controller == Controller::Memory => self.memory = true,
+                Ok(()) if controller == Controller::Cpu => {
+                    self.quota = Some(processors(hierarchy.version, &directory, limits));
+                }
+                Ok(()) => {}
                 Err(why) => self.missing.push(lacking(controller, &why)),
             }
         }
@@ -95,14 +100,30 @@ fn limit(version: Version, controller: Controller, directory: &Path, limits: &Li
         (Controller::Pids, _) => {
             write("pids.max", limits.pids.map_or("max".to_owned(), |pids| (pids + 1).to_string()))
         }
-        (Controller::Cpu, Version::One) => {
-            write("cpu.cfs_period_us", PERIOD.to_string())?;
-            write("cpu.cfs_quota_us", quota(limits).map_or("-1".to_owned(), |quota| quota.to_string()))
+        (Controller::Cpu, _) => {
+            if version == Version::One {
+                write("cpu.cfs_period_us", PERIOD.to_string())?;
+            }
+            let Quota { file, limit, .. } = processors(version, directory, limits);
+            fs::write(&file, limit).map_err(|error| named(&file, &error))
         }
-        (Controller::Cpu, Version::Two) => {
-            let quota = quota(limits).map_or("max".to_owned(), |quota| quota.to_string());
-            write("cpu.max", format!("{quota} {PERIOD}"))
-        }
+    }
+}
+
+/// How a limit on processor time is written.
+fn processors(version: Version, directory: &Path, limits: &Limits) -> Quota {
+    let quota = quota(limits).map(|quota| quota.to_string());
+    match version {
+        Version::One => Quota {
+            file: directory.join("cpu.cfs_quota_us"),
+            limit: quota.unwrap_or_else(|| "-1".to_owned()),
+            unlimited: "-1".to_owned(),
+        },
+        Version::Two => Quota {
+            file: directory.join("cpu.max"),
+            limit: format!("{} {PERIOD}", quota.as_deref().unwrap_or("max")),
+            unlimited: format!("max {PERIOD}"),
+        },
     }
 }
 

@@ -13,6 +13,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::directories::children;
+use crate::backend::outside::Quota;
 use crate::model::Limits;
 use crate::protocol::Missing;
 
@@ -79,6 +80,8 @@ pub(super) struct Group {
     pub(super) missing: Vec<Missing>,
     /// Whether the memory limit is kept.
     pub(super) memory: bool,
+    /// The limit on processor time, if it is kept.
+    pub(super) quota: Option<Quota>,
 }
 
 impl Cgroups {

@@ -142,6 +142,17 @@ fn one_who_allows_overflow_is_served_behind_one_who_does_not() {
     );
 }
 
+/// Nobody waits for another's launch to be done.
+#[test]
+fn all_who_allow_overflow_have_their_launch_at_once() {
+    let mut decider = Decider::new(PoolSpec { overflow: 3, ..plain(0, 1) }, Moment::ZERO, 5);
+    warm_up(&mut decider);
+    let stock = Stock { ready: 0, waiters: 4, overflow: 4 };
+    let commands = decider.step(Moment::ZERO, stock, Event::Tick { lowest: 0 }).unwrap();
+    let launches = commands.iter().filter(|command| matches!(command, Command::Launch { .. })).count();
+    assert_eq!(launches, 3, "{commands:?}");
+}
+
 /// What the pool has room for is not beyond it, however it was asked for.
 #[test]
 fn overflow_is_for_a_full_pool_only() {

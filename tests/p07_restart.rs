@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use decide_world::history::Mix;
 use decide_world::{Note, Plan, World, plain};
-use ostler::decide::{Event, Moment, SlotKind, Stock, Strain};
-use ostler::model::{PoolSpec, Reason, RestartPolicy, RestartSpec, RuntimeId};
+use ostler::decide::{Command, Decider, Event, Moment, SlotKind, Stock, Strain};
+use ostler::model::{PoolSpec, Reason, RestartPolicy, RestartSpec, RuntimeId, State};
 use proptest::collection::vec;
 use proptest::prelude::any;
 use proptest::test_runner::{Config, TestRunner};
@@ -412,7 +412,8 @@ fn a_pool_that_ends_is_not_degraded() {
 fn what_was_on_its_way_out_is_not_given_up() {
     let restart = RestartSpec { policy: RestartPolicy::Never, ..RestartSpec::default() };
     let leased = || {
-        let mut world = World::new(PoolSpec { restart, ..plain(0, 3) }, Plan::CALM, 9);
+        let max_lifetime = Some(Duration::from_mins(1));
+        let mut world = World::new(PoolSpec { restart, max_lifetime, ..plain(0, 3) }, Plan::CALM, 9);
         for _ in 0..3 {
             world.lease();
         }
@@ -433,23 +434,55 @@ fn what_was_on_its_way_out_is_not_given_up() {
     outdated.deliver_all();
     kill(&mut outdated, 3);
     assert_eq!((outdated.decider.given_up(), outdated.decider.is_degraded()), (0, false));
+
+    let mut aged = leased();
+    aged.run(Duration::from_mins(2));
+    kill(&mut aged, 1);
+    assert_eq!((aged.decider.given_up(), aged.decider.is_degraded()), (0, false));
+}
+
+/// It is not to be tried again, so there is nothing to pause for.
+#[test]
+fn a_launch_that_is_given_up_holds_up_no_other() {
+    let restart = RestartSpec { policy: RestartPolicy::Never, ..RestartSpec::default() };
+    let mut decider = Decider::new(PoolSpec { restart, ..plain(0, 3) }, Moment::ZERO, 9);
+    let one_waits = Stock { ready: 0, waiters: 1, overflow: 0 };
+    let two_wait = Stock { ready: 0, waiters: 2, overflow: 0 };
+    let launches = |commands: Vec<Command>| {
+        commands.into_iter().filter(|command| matches!(command, Command::Launch(_))).count()
+    };
+    let mut step = |stock, event| launches(decider.step(Moment::ZERO, stock, event).expect("legal"));
+    assert_eq!(step(one_waits, Event::Tick { lowest: 0 }), 1);
+    let at_once =
+        step(one_waits, Event::LaunchFailed(RuntimeId(1))) + step(two_wait, Event::Gone(RuntimeId(1)));
+    assert_eq!(at_once, 2);
+    assert_eq!(decider.given_up(), 1);
 }
 
 /// The last step before the supervisor started over may have been taken.
 #[test]
 fn an_end_that_is_told_again_after_a_recovery_counts_once() {
-    let restart = RestartSpec { policy: RestartPolicy::Never, ..RestartSpec::default() };
-    let mut world = World::new(PoolSpec { restart, ..plain(2, 2) }, Plan::CALM, 9);
-    world.run(Duration::from_secs(5));
-    let ended = *world.runtimes.keys().next().expect("two are ready");
-    let states: Vec<_> = world.decider.ledger().iter().map(|(id, slot)| (id, slot.state())).collect();
-    let mut decider = world.decider.clone();
-    let stock = Stock { ready: 1, waiters: 0, overflow: 0 };
-    decider.step(world.now, stock, Event::Exited(ended)).expect("legal");
-    let spec = decider.spec().clone();
-    decider.recover(spec, states.into_iter());
-    for event in [Event::Exited(ended), Event::Gone(ended)] {
-        decider.step(world.now, stock, event).expect("legal");
-    }
-    assert_eq!((decider.given_up(), decider.ledger().retired(Reason::Exited)), (1, 1));
+    let told_twice = |restart| {
+        let mut world = World::new(PoolSpec { restart, ..plain(2, 3) }, Plan::CALM, 9);
+        world.run(Duration::from_secs(5));
+        let ended = *world.runtimes.keys().next().expect("two are ready");
+        let states: Vec<_> = world.decider.ledger().iter().map(|(id, slot)| (id, slot.state())).collect();
+        let mut decider = world.decider.clone();
+        let stock = Stock { ready: 1, waiters: 0, overflow: 0 };
+        decider.step(world.now, stock, Event::Exited(ended)).expect("legal");
+        let spec = decider.spec().clone();
+        decider.recover(spec, states.into_iter());
+        for event in [Event::Exited(ended), Event::Gone(ended)] {
+            decider.step(world.now, stock, event).expect("legal");
+        }
+        assert_eq!(decider.ledger().retired(Reason::Exited), 1);
+        (decider, world.now)
+    };
+    let (never, _) = told_twice(RestartSpec { policy: RestartPolicy::Never, ..RestartSpec::default() });
+    assert_eq!(never.given_up(), 1);
+    // The launch that follows is paid for; another, for those who wait, would be one too many had there been two.
+    let (mut always, now) = told_twice(RestartSpec { intensity: 1, ..RestartSpec::default() });
+    let stock = Stock { ready: 0, waiters: 3, overflow: 0 };
+    always.step(now, stock, Event::Tick { lowest: 0 }).expect("legal");
+    assert_eq!((always.ledger().count(State::Launching), always.is_degraded()), (2, false));
 }

@@ -261,7 +261,7 @@ const FURTHER: &[Key<PoolSpec>] = keys! { PoolSpec:
     limits.pids: Kind::Count(4, 4_194_304),
         "Processes and threads of a runtime.";
     limits.cpus: Kind::Fraction(0.01, 4096.0),
-        "Processors a runtime may keep busy; 0.5 is half of one.";
+        "Processors a runtime may keep busy; 0.5 is half of one. Set aside while its guest is late with an end.";
     limits.file_size: Kind::Size(KIB, 64 * TIB),
         "Largest file a runtime may write.";
     limits.open_files: Kind::Count(16, 1_048_576),

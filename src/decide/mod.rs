@@ -5,6 +5,7 @@
 //!            Event, now, stock                     Commands
 //!  actors ───────────────────────▶ Decider::step ───────────▶ actors
 //!                                   │ ledger   who is where
+//!                                   │ ending   what becomes of one that ended by itself or failed
 //!                                   │ expiry   who is past its time
 //!                                   │ restart  may a launch follow this failure, and when
 //!                                   │ warmth   how many ready ones nobody needed
@@ -19,6 +20,7 @@
 //! What is ready and who waits changes without asking anybody here. So a ticket taken out for being one too
 //! many is looked at again when it comes, and goes back if it is needed after all.
 
+mod ending;
 mod event;
 mod expiry;
 mod fill;

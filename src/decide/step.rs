@@ -1,11 +1,12 @@
 use super::Moment;
+use super::ending::End;
 use super::event::{Command, Event, Fate, Stock};
 use super::expiry::Expiry;
 use super::ledger::{Illegal, Ledger, Slot, SlotKind};
 use super::replace::Swap;
 use super::restart::{Restart, Strain};
 use super::warmth::Warmth;
-use crate::model::{PoolSpec, Reason, ResetPolicy, RestartPolicy, RuntimeId, State};
+use crate::model::{PoolSpec, Reason, ResetPolicy, RuntimeId, State};
 
 /// Decides for one pool.
 #[derive(Clone, Debug)]
@@ -29,14 +30,6 @@ pub struct Decider {
     /// Runtimes that ended and are not replaced, as the settings want it, since these were last set.
     pub(super) given_up: usize,
     degraded: bool,
-}
-
-/// How a runtime came to its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
-    /// Of its own accord, and content with itself.
-    Ordinary,
-    Failure,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -217,26 +210,6 @@ impl Decider {
         Ok(())
     }
 
-    fn launch_failed(
-        &mut self,
-        now: Moment,
-        id: RuntimeId,
-        end: End,
-        commands: &mut Vec<Command>,
-    ) -> Result<(), Illegal> {
-        if self.is_in(id, State::Retiring) {
-            return Ok(());
-        }
-        let told_before = self.was_retired(id);
-        self.retire(id, Reason::LaunchFailed, commands)?;
-        if told_before || self.gives_up(id, end) {
-            return Ok(());
-        }
-        let jitter = self.rng.f64();
-        self.restart.launch_failed(now, jitter);
-        Ok(())
-    }
-
     fn returned(
         &mut self,
         now: Moment,
@@ -275,74 +248,6 @@ impl Decider {
         self.enter(id, State::Circulating)?;
         commands.push(Command::Put(id));
         Ok(())
-    }
-
-    /// It ended or must be ended whatever state it is in.
-    fn ended(
-        &mut self,
-        now: Moment,
-        id: RuntimeId,
-        reason: Reason,
-        end: End,
-        commands: &mut Vec<Command>,
-    ) -> Result<(), Illegal> {
-        match self.slot(id).map(|slot| slot.state) {
-            None | Some(State::Retiring | State::Gone) => Ok(()),
-            Some(state) if state.is_arriving() => self.launch_failed(now, id, end, commands),
-            Some(State::Circulating) => {
-                commands.push(Command::Condemn(id, reason));
-                self.fail(now, id, reason, end, commands)
-            }
-            Some(_) => self.fail(now, id, reason, end, commands),
-        }
-    }
-
-    fn fail(
-        &mut self,
-        now: Moment,
-        id: RuntimeId,
-        reason: Reason,
-        end: End,
-        commands: &mut Vec<Command>,
-    ) -> Result<(), Illegal> {
-        let told_before = self.was_retired(id);
-        self.retire(id, reason, commands)?;
-        if !told_before && !self.gives_up(id, end) {
-            self.restart.failed(now);
-        }
-        Ok(())
-    }
-
-    /// Whether a runtime that ended, and is retired for it, is not to be replaced; if so, the pool has one fewer from
-    /// now on. One that makes room for a newer one is replaced whatever it does; one too many, or beyond `max`, never
-    /// is, and takes nothing from the others.
-    fn gives_up(&mut self, id: RuntimeId, end: End) -> bool {
-        let gives_up = match self.spec.restart.policy {
-            RestartPolicy::Always => false,
-            RestartPolicy::OnFailure => end == End::Ordinary,
-            RestartPolicy::Never => true,
-        };
-        let Some(slot) = self.slot(id).filter(|slot| slot.kind == SlotKind::Pooled) else { return gives_up };
-        if slot.condemned.is_some() || slot.generation != self.generation {
-            return false;
-        }
-        self.given_up += usize::from(gives_up && self.staying() < self.max());
-        gives_up
-    }
-
-    /// Whether a step that a recovery took back had retired it: then its end has been counted.
-    fn was_retired(&self, id: RuntimeId) -> bool {
-        self.slot(id).is_some_and(|slot| slot.reason.is_some())
-    }
-
-    /// Runtimes that there may be, less those that are not replaced.
-    pub(super) fn max(&self) -> usize {
-        self.spec.max.saturating_sub(self.given_up)
-    }
-
-    /// Runtimes to keep ready, as far as there may be so many.
-    pub(super) fn min(&self) -> usize {
-        self.spec.min.min(self.max())
     }
 
     pub(super) fn retire(
@@ -388,7 +293,7 @@ impl Decider {
         }
     }
 
-    fn slot(&self, id: RuntimeId) -> Option<&Slot> {
+    pub(super) fn slot(&self, id: RuntimeId) -> Option<&Slot> {
         self.ledger.get(id)
     }
 

@@ -7,7 +7,8 @@ pub struct Limits {
     pub memory: Option<u64>,
     /// Processes and threads. 4 to 4 194 304.
     pub pids: Option<u64>,
-    /// Processors; 0.5 is half of one. 0.01 to 4096.
+    /// Processors; 0.5 is half of one. 0.01 to 4096. Set aside while the runtime's guest is more than 20 ms late with
+    /// the end of a command or a reset.
     pub cpus: Option<f64>,
     /// The largest file it may write, bytes. 1 KiB to 64 TiB.
     pub file_size: Option<u64>,

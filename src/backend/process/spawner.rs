@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,7 +16,9 @@ use std::time::{Duration, Instant};
 use rustix::buffer::spare_capacity;
 use rustix::event::{EventfdFlags, epoll, eventfd};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_open, waitid,
+};
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
@@ -233,6 +235,7 @@ impl Nursery {
         let Some(charge) = self.children.get_mut(&key) else {
             return;
         };
+        end_group(&charge.pidfd, key);
         let cause = match charge.child.process.try_wait() {
             Ok(None) => return,
             Ok(Some(status)) => cause(status),
@@ -255,6 +258,20 @@ impl Nursery {
                 drop(token);
             });
         }
+    }
+}
+
+/// Kills what is left in the process group of a keeper that has ended: a child that was stopped before its first step is
+/// not yet tied to it, and would stay for good.
+fn end_group(pidfd: &OwnedFd, pid: u64) {
+    // The keeper has led the group since its own first steps. It is looked at and not reaped, so that neither number can
+    // have come to mean anybody else.
+    let peek = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    if let Ok(Some(_)) = waitid(WaitId::PidFd(pidfd.as_fd()), peek)
+        && let Some(group) = i32::try_from(pid).ok().and_then(Pid::from_raw)
+    {
+        // There is none, most often; if there is, all in it are of this runtime.
+        let _ = kill_process_group(group, Signal::KILL);
     }
 }
 

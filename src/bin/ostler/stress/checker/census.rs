@@ -67,9 +67,15 @@ impl Census {
 
     /// Processes that are ours though nothing of ours should be there.
     pub(in super::super) fn left(&self) -> io::Result<Vec<String>> {
-        let children = Process::children()?.into_iter();
-        let ours = children.filter(|child| child.is_alive() && child.text("cmdline").starts_with(PROGRAM));
-        let mut left: Vec<_> = ours.map(|child| format!("process {}", child.pid)).collect();
+        let own = std::process::id();
+        // What a keeper has begun may outlive it, and is nobody's child then.
+        let begun = format!("ostler-guest\0keeper\0--parent\0{own}\0");
+        let ours = Process::all()?.into_iter().filter(|(process, parent)| {
+            let line = process.text("cmdline");
+            let is_ours = line == begun.as_bytes() || *parent == own && line.starts_with(PROGRAM);
+            is_ours && process.is_alive()
+        });
+        let mut left: Vec<_> = ours.map(|(process, _)| format!("process {}", process.pid)).collect();
         left.extend(
             self.marked()?.into_iter().map(|(process, token)| format!("process {} of {token}", process.pid)),
         );

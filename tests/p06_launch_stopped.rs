@@ -91,7 +91,9 @@ async fn a_launch_whose_keeper_is_killed_while_its_child_is_stopped_leaves_nothi
         while let Some(child) = children.iter().find(|child| is_in_setup(**child)) {
             if begun.elapsed() > SOON {
                 let left: Vec<_> = children.iter().copied().filter(|child| is_in_setup(*child)).collect();
-                left.iter().for_each(|child| drop(signal(*child, Signal::KILL)));
+                for child in &left {
+                    signal(*child, Signal::KILL);
+                }
                 panic!("{isolation:?}: {child} is left, and {} more of {}", left.len() - 1, children.len());
             }
             tokio::time::sleep(Duration::from_millis(5)).await;

@@ -1,7 +1,7 @@
 //! What only this host can say about a config. Looks, and changes nothing.
 
 use std::fs::{self, File};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{Access, AtFlags, CWD};
@@ -39,11 +39,33 @@ pub(super) fn can_write(dir: &Path) -> Result<(), String> {
             Some(above) => format!("cannot be made: {above} is not a directory"),
         });
     }
+    if above.is_none() {
+        can_trust(dir)?;
+    }
     let wanted = Access::WRITE_OK | Access::EXEC_OK;
     rustix::fs::accessat(CWD, existing, wanted, AtFlags::EACCESS).map_err(|error| match above {
         None => format!("cannot be written to: {error}"),
         Some(above) => format!("cannot be made in {above}: {error}"),
     })
+}
+
+/// Whether nobody but root and ourselves can change what is kept in `dir`, or put another directory in its place. What
+/// is not there can be trusted.
+pub(crate) fn can_trust(dir: &Path) -> Result<(), String> {
+    let own = rustix::process::geteuid().as_raw();
+    let is_strange = |found: &fs::Metadata| found.uid() != 0 && found.uid() != own;
+    // A link first, as it may have been put there by somebody else than what it leads to.
+    for look in [fs::symlink_metadata::<&Path>, fs::metadata::<&Path>] {
+        let Ok(found) = look(dir) else { return Ok(()) };
+        if is_strange(&found) {
+            let what = if found.is_symlink() { "is a link of" } else { "belongs to" };
+            return Err(format!("{what} another user, {}, who could change what is kept in it", found.uid()));
+        }
+        if found.is_dir() && found.mode() & 0o1002 == 0o002 {
+            return Err("can be changed by everybody, and so could what is kept in it".to_owned());
+        }
+    }
+    Ok(())
 }
 
 /// Whether all of a template can be read and it is not too much.

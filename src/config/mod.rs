@@ -73,6 +73,7 @@ mod validate;
 
 pub use builder::ConfigBuilder;
 pub use format::Format;
+pub(crate) use host::can_trust;
 pub use log::{LogFormat, LogLevel, LogSpec};
 pub use problem::{ConfigError, Problem, Source};
 pub use reference::{KeyReference, Scope, reference, reference_table};

@@ -11,6 +11,8 @@ use slog::{Logger, warn};
 use tokio::runtime::Handle;
 use tokio::task::{AbortHandle, spawn_blocking};
 
+use crate::config::can_trust;
+
 /// How often the holder says that it is alive. Nobody acts on it: the kernel drops the lock of a dead one.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 
@@ -54,6 +56,10 @@ impl InstanceLock {
     /// [`Held`], as the error's source, when somebody has it; else the system's.
     pub(super) fn take(state_dir: &Path, instance: &str) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(0o755).create(state_dir)?;
+        // Somebody may have been faster, in a directory where everybody may make some.
+        can_trust(state_dir).map_err(|why| {
+            io::Error::new(io::ErrorKind::PermissionDenied, format!("{} {why}", state_dir.display()))
+        })?;
         let path = state_dir.join(format!("{instance}.lock"));
         for _ in 0..TRIES {
             let mut file = OpenOptions::new()

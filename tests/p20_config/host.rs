@@ -145,6 +145,38 @@ fn state_directories() {
     }
 }
 
+/// Below `/tmp` anybody may be faster, and have what is to be ours.
+#[test]
+fn state_directories_that_others_could_change() {
+    use std::os::unix::fs::{PermissionsExt as _, lchown, symlink};
+    let dir = dir();
+    let path = |name: &str| dir.path().join(name);
+    for (name, mode) in [("good", 0o755), ("open", 0o777), ("sticky", 0o1777)] {
+        fs::create_dir(path(name)).expect("a directory");
+        fs::set_permissions(path(name), fs::Permissions::from_mode(mode)).expect("its mode");
+    }
+    symlink(path("good"), path("link")).expect("a link");
+    let mut cases = vec![("open", "can be changed by everybody, and so could what is kept in it".to_owned())];
+    if rustix::process::geteuid().is_root() {
+        fs::create_dir(path("strange")).expect("a directory");
+        symlink(path("good"), path("strange_link")).expect("a link");
+        for (name, what) in [("strange", "belongs to"), ("strange_link", "is a link of")] {
+            lchown(path(name), Some(54321), None).expect("another owner");
+            let why = format!("{what} another user, 54321, who could change what is kept in it");
+            cases.push((name, why));
+        }
+    }
+    for (state_dir, expected) in cases {
+        let text = format!("state_dir = \"{state_dir}\"\n[pools.s]");
+        assert_eq!(complaint(dir.path(), &text), format!(":1: state_dir = \"{state_dir}\": {expected}"));
+    }
+    for state_dir in ["good", "link", "sticky", "not_there"] {
+        let file = path("good.toml");
+        fs::write(&file, format!("state_dir = \"{state_dir}\"\n[pools.s]")).expect("a file");
+        assert!(Config::load(&file).is_ok(), "{state_dir}");
+    }
+}
+
 #[test]
 fn state_directories_that_may_not_be_written_to() {
     let dir = dir();

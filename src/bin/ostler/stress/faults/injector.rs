@@ -13,9 +13,13 @@ use super::{Fault, Scene};
 /// How long doing harm may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// With no lease for so long, it is the faults that leave the pools no time to come to any.
+const TRUCE: Duration = Duration::from_mins(1);
+
 /// Does harm at the rate that is asked for, until it is dropped.
 pub(in super::super) async fn inject(world: Arc<World>, mut due: Receiver<()>) {
     let mut rng = Rng::with_seed(world.seed ^ 0xfa07);
+    let mut progress = Progress::default();
     if world.menu.is_empty() {
         return;
     }
@@ -32,12 +36,34 @@ pub(in super::super) async fn inject(world: Arc<World>, mut due: Receiver<()>) {
                 }
             }
         }
+        if progress.stands_still(&world) {
+            debug!(world.log, "no harm is done until there is a lease");
+            world.targets.iter().for_each(|target| target.faults.relent());
+            continue;
+        }
         let (fault, place) = world.menu[rng.usize(..world.menu.len())];
         if harm(&world, fault, place, &mut rng).await {
             world.board.tally.fault(fault);
             world.board.mark(world.now(), fault);
             world.trace(|trace| trace.add(0xfa00 + fault as u64));
         }
+    }
+}
+
+/// Whether clients come to leases.
+#[derive(Debug, Default)]
+struct Progress {
+    leases: u64,
+    since: Duration,
+}
+
+impl Progress {
+    fn stands_still(&mut self, world: &World) -> bool {
+        let (leases, now) = (world.board.tally.leases.get(), world.now());
+        if leases > self.leases {
+            *self = Self { leases, since: now };
+        }
+        now.saturating_sub(self.since) > TRUCE
     }
 }
 

@@ -104,6 +104,13 @@ fn real_sandboxes_under_every_fault_keep_every_promise_and_nothing_is_left() {
     assert!(done.stderr.contains("… seed 3, load; "), "{}", done.stderr);
 }
 
+/// That clients come to nothing then is not the pool's doing.
+#[test]
+fn faults_that_come_faster_than_launches_leave_time_for_some() {
+    let done = run(["stress", "--seed", "1", "--rate", "5/s"]).expect(0);
+    assert!(done.stdout.contains("every promise was kept"), "{}", done.stdout);
+}
+
 #[test]
 fn a_pool_that_makes_nothing_breaks_a_promise_and_the_status_says_so() {
     let place = Place::new();

@@ -60,6 +60,9 @@ fn new_capacity_wakes_a_waiter() {
             async move { pool.acquire().await.map(|lease| lease.runtime()) }
         });
         sleep(secs(1)).await;
+        let refused = pool.resize(2, 1).await.expect_err("min above max");
+        assert_eq!((refused.operation(), refused.pool()), ("resize", Some(pool.name())));
+        assert!(matches!(refused.kind(), ErrorKind::Config(_)), "{refused:?}");
         pool.resize(1, 2).await.expect("grows");
         let grown = waiter.await.expect("no panic").expect("a lease");
         assert_ne!(grown, held.runtime());

@@ -92,7 +92,8 @@ impl Pool {
     /// [`ErrorKind::Config`] when `max` is 0 or `min` is above it, [`ErrorKind::Closed`] when the pool drains.
     pub async fn resize(&self, min: usize, max: usize) -> Result<(), Error> {
         let spec = PoolSpec { min, max, ..self.shared.settings().spec.clone() };
-        Config::validate_pool(self.name(), &spec)?;
+        Config::validate_pool(self.name(), &spec)
+            .map_err(|why| self.error("resize", ErrorKind::Config(why)))?;
         if self.shared.handoff.is_closed() {
             return Err(self.error("resize", ErrorKind::Closed));
         }

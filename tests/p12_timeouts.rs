@@ -10,8 +10,12 @@ use ostler::{Config, Exec, Lease, Ostler, PoolSpec};
 const SOON: Duration = Duration::from_secs(5);
 
 async fn start() -> (Ostler, tempfile::TempDir) {
+    start_within(Limits::default()).await
+}
+
+async fn start_within(limits: Limits) -> (Ostler, tempfile::TempDir) {
     let state = tempfile::tempdir().expect("a directory");
-    let spec = PoolSpec { min: 1, max: 1, ..PoolSpec::default() };
+    let spec = PoolSpec { min: 1, max: 1, limits, ..PoolSpec::default() };
     let config = Config::builder().instance("test").state_dir(state.path()).pool("real", spec).build();
     (Ostler::start(config.expect("good")).await.expect("starts"), state)
 }
@@ -81,11 +85,7 @@ async fn a_crowd_that_wants_all_processors_is_ended() {
 /// lost, and their runtimes with them. While it is late it has more; afterwards the limit is back.
 #[tokio::test]
 async fn a_crowd_with_a_small_share_of_a_processor_is_ended() {
-    let state = tempfile::tempdir().expect("a directory");
-    let limits = Limits { cpus: Some(0.03), ..Limits::default() };
-    let spec = PoolSpec { min: 1, max: 1, limits, ..PoolSpec::default() };
-    let config = Config::builder().instance("test").state_dir(state.path()).pool("real", spec).build();
-    let ostler = Ostler::start(config.expect("good")).await.expect("starts");
+    let (ostler, _state) = start_within(Limits { cpus: Some(0.03), ..Limits::default() }).await;
     let lease = ostler.pool("real").expect("the pool").acquire().await.expect("a lease");
     let guest = lease.handle().strip_prefix("pid ").expect("a pid").to_owned();
     let limit = quota(&guest);

@@ -90,14 +90,4 @@ impl Decider {
     fn was_retired(&self, id: RuntimeId) -> bool {
         self.slot(id).is_some_and(|slot| slot.reason.is_some())
     }
-
-    /// Runtimes that there may be, less those that are not replaced.
-    pub(super) fn max(&self) -> usize {
-        self.spec.max.saturating_sub(self.given_up)
-    }
-
-    /// Runtimes to keep ready, as far as there may be so many.
-    pub(super) fn min(&self) -> usize {
-        self.spec.min.min(self.max())
-    }
 }

@@ -250,6 +250,16 @@ impl Decider {
         Ok(())
     }
 
+    /// Runtimes that there may be, less those that are not replaced.
+    pub(super) fn max(&self) -> usize {
+        self.spec.max.saturating_sub(self.given_up)
+    }
+
+    /// Runtimes to keep ready, as far as there may be so many.
+    pub(super) fn min(&self) -> usize {
+        self.spec.min.min(self.max())
+    }
+
     pub(super) fn retire(
         &mut self,
         id: RuntimeId,

@@ -8,13 +8,12 @@ use crate::backend::outside::Quota;
 
 /// A cgroup directory that has all processes of a container, by the pid of one.
 pub(super) fn of(pid: u32) -> io::Result<PathBuf> {
-    let cgroups = fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
-    let mounts = fs::read_to_string("/proc/self/mountinfo")?;
+    let directories = directories_of(pid)?;
     let pid = pid.to_string();
     let is_there = |directory: &PathBuf| {
         fs::read_to_string(directory.join("cgroup.procs")).is_ok_and(|all| all.lines().any(|one| one == pid))
     };
-    directories(&mounts, &cgroups)
+    directories
         .into_iter()
         .find(is_there)
         .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no cgroup of the container is in sight"))
@@ -23,9 +22,8 @@ pub(super) fn of(pid: u32) -> io::Result<PathBuf> {
 /// The file that counts what was killed in a container's cgroup for want of memory, by the pid of one of its
 /// processes. None where there is none in sight.
 pub(super) fn oom_counter(pid: u32) -> Option<PathBuf> {
-    let cgroups = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
-    let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
-    let mut files = directories(&mounts, &cgroups)
+    let mut files = directories_of(pid)
+        .ok()?
         .into_iter()
         .flat_map(|directory| ["memory.oom_control", "memory.events"].map(|name| directory.join(name)));
     files.find(|file| oom_kills(file).is_some())
@@ -39,15 +37,20 @@ pub(super) fn oom_kills(counter: &Path) -> Option<u64> {
 
 /// The limit on a container's processor time, by the pid of one of its processes. None where there is none in sight.
 pub(super) fn quota(pid: u32) -> Option<Quota> {
-    let cgroups = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
-    let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
-    let mut files = directories(&mounts, &cgroups).into_iter().flat_map(|directory| {
+    let mut files = directories_of(pid).ok()?.into_iter().flat_map(|directory| {
         [("cpu.cfs_quota_us", "-1"), ("cpu.max", "max")].map(|(name, none)| (directory.join(name), none))
     });
     files.find_map(|(file, none)| {
         let limit = fs::read_to_string(&file).ok()?.trim().to_owned();
         (!limit.starts_with(none)).then(|| Quota { file, limit, unlimited: none.to_owned() })
     })
+}
+
+/// Where a process is counted, as far as that is in sight.
+fn directories_of(pid: u32) -> io::Result<Vec<PathBuf>> {
+    let cgroups = fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
+    let mounts = fs::read_to_string("/proc/self/mountinfo")?;
+    Ok(directories(&mounts, &cgroups))
 }
 
 /// Where the paths in `/proc/PID/cgroup` are in what is mounted. Root directories are left out, since everybody

@@ -115,8 +115,9 @@ impl Shared {
     ) -> Result<Launched, BackendError> {
         let step = format!("look at container {}", parts.name);
         let Entered { container, reserved, pid, watch, guest, journal, way } = entered;
+        let pid = pid.and_then(|pid| u32::try_from(pid).ok());
         let scope = Scope {
-            pid: pid.and_then(|pid| u32::try_from(pid).ok()),
+            pid,
             places: setup::places(self.flavor, &self.spec, &parts.image),
             has_service: self.spec.mode == ContainerMode::Service,
             root_is_writable: !self.spec.read_only_root,
@@ -250,8 +251,8 @@ impl Shared {
 }
 
 /// Wires that can help a guest which is late, where its processor time is limited and that can be seen from here.
-async fn throttled(pid: Option<i32>, wires: Wires) -> Wires {
-    let Some(pid) = pid.and_then(|pid| u32::try_from(pid).ok()) else { return wires };
+async fn throttled(pid: Option<u32>, wires: Wires) -> Wires {
+    let Some(pid) = pid else { return wires };
     match spawn_blocking(move || cgroup::quota(pid)).await {
         Ok(Some(quota)) => Throttled::both(quota, wires),
         // Without one, or out of sight, it is as late as it is.

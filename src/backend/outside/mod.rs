@@ -1,4 +1,5 @@
-//! Looking at a runtime from outside, through what the kernel shows of its processes.
+//! What can be seen of a runtime from outside, and done for it, through what the kernel shows of its processes and
+//! cgroups.
 
 mod mounts;
 mod throttle;

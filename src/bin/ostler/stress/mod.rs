@@ -22,6 +22,7 @@ mod held;
 mod latency;
 mod misconduct;
 mod pace;
+mod progress;
 mod pulse;
 mod rate;
 mod report;

@@ -10,6 +10,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::board::Sample;
 use super::checker::{Allowance, Breach, Census, Grown, Growth, Vitals, excess};
 use super::faults::Clock;
+use super::progress::Progress;
 use super::world::{Target, World};
 
 /// How often a run is looked at.
@@ -24,8 +25,7 @@ pub(super) struct Sampler {
     census: Option<Census>,
     growth: Growth,
     ticks: u64,
-    /// Leases at the last look at which there was a new one, and when that was.
-    progress: (u64, Duration),
+    progress: Progress,
     stall: Duration,
 }
 
@@ -40,17 +40,14 @@ impl Sampler {
             census: census(world),
             growth: Growth::default(),
             ticks: 0,
-            progress: (0, world.now()),
+            progress: Progress::new(world),
             stall: recovery * 2 + world.slack + arrivals,
         }
     }
 
     /// A load that gets no lease any more would never come to its end.
     fn watch_progress(&mut self) {
-        let (leases, now) = (self.world.board.tally.leases.get(), self.world.now());
-        if leases > self.progress.0 {
-            self.progress = (leases, now);
-        } else if now.saturating_sub(self.progress.1) > self.stall && !self.world.board.is_stopped() {
+        if self.progress.idle(&self.world) > self.stall && !self.world.board.is_stopped() {
             let words = format!("nobody was given a lease for {:?}; the load ends here", self.stall);
             self.world.breach(Breach::Lost, words);
             self.world.board.stop();

@@ -69,10 +69,10 @@ impl Census {
     pub(in super::super) fn left(&self) -> io::Result<Vec<String>> {
         let own = std::process::id();
         // What a keeper has begun may outlive it, and is nobody's child then.
-        let begun = format!("ostler-guest\0keeper\0--parent\0{own}\0");
+        let begun = [KEEPER, format!("--parent\0{own}\0").as_bytes()].concat();
         let ours = Process::all()?.into_iter().filter(|(process, parent)| {
             let line = process.text("cmdline");
-            let is_ours = line == begun.as_bytes() || *parent == own && line.starts_with(PROGRAM);
+            let is_ours = line == begun || *parent == own && line.starts_with(PROGRAM);
             is_ours && process.is_alive()
         });
         let mut left: Vec<_> = ours.map(|(process, _)| format!("process {}", process.pid)).collect();

@@ -6,6 +6,7 @@ use slog::{debug, warn};
 use tokio::sync::mpsc::Receiver;
 use tokio::time::{sleep, timeout};
 
+use super::super::progress::Progress;
 use super::super::rate::Rate;
 use super::super::world::World;
 use super::{Fault, Scene};
@@ -19,7 +20,7 @@ const TRUCE: Duration = Duration::from_mins(1);
 /// Does harm at the rate that is asked for, until it is dropped.
 pub(in super::super) async fn inject(world: Arc<World>, mut due: Receiver<()>) {
     let mut rng = Rng::with_seed(world.seed ^ 0xfa07);
-    let mut progress = Progress::default();
+    let mut progress = Progress::new(&world);
     if world.menu.is_empty() {
         return;
     }
@@ -36,7 +37,7 @@ pub(in super::super) async fn inject(world: Arc<World>, mut due: Receiver<()>) {
                 }
             }
         }
-        if progress.stands_still(&world) {
+        if progress.idle(&world) > TRUCE {
             debug!(world.log, "no harm is done until there is a lease");
             world.targets.iter().for_each(|target| target.faults.relent());
             continue;
@@ -47,23 +48,6 @@ pub(in super::super) async fn inject(world: Arc<World>, mut due: Receiver<()>) {
             world.board.mark(world.now(), fault);
             world.trace(|trace| trace.add(0xfa00 + fault as u64));
         }
-    }
-}
-
-/// Whether clients come to leases.
-#[derive(Debug, Default)]
-struct Progress {
-    leases: u64,
-    since: Duration,
-}
-
-impl Progress {
-    fn stands_still(&mut self, world: &World) -> bool {
-        let (leases, now) = (world.board.tally.leases.get(), world.now());
-        if leases > self.leases {
-            *self = Self { leases, since: now };
-        }
-        now.saturating_sub(self.since) > TRUCE
     }
 }
 
